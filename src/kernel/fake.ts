@@ -13,6 +13,7 @@ import {
   isLink,
   stateOf,
 } from "../datapath/state/state.ts";
+import { FEATURE_NAMES, type Feature } from "../model/features.ts";
 import type { DeviceFacts } from "../model/physical.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { refusalBy } from "./errno.ts";
@@ -45,6 +46,8 @@ export type FakeOptions = {
   readonly devices?: readonly DeviceFacts[];
   /** Default: both. */
   readonly shaping?: readonly Direction[];
+  /** Default: all. */
+  readonly features?: readonly Feature[];
 };
 
 const STUCK: Refusal = { class: "busy", message: "EBUSY: it is stuck" };
@@ -151,6 +154,7 @@ export class FakeKernel implements Kernel {
     this.#options.devices?.filter(({ name }) => names.includes(name)) ?? [];
   readonly underlayMtu = (address: string) => this.#options.addresses?.get(address);
   readonly shaping = () => this.#options.shaping ?? DIRECTIONS;
+  readonly features = () => this.#options.features ?? FEATURE_NAMES;
 
   /** Queues that nothing went through. */
   queues(ns: Ns): ReadonlyMap<string, Counters> {

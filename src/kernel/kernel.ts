@@ -1,6 +1,7 @@
 // The interface to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through
 // FFI) and fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that
 // touches Linux.
+import type { Feature } from "../model/features.ts";
 import type { DeviceFacts } from "../model/physical.ts";
 import type { Direction } from "../model/qos.ts";
 import { type ObjectOf, isTunnel, kindOf } from "../datapath/kinds.ts";
@@ -191,6 +192,8 @@ export interface Kernel {
   holdGroups(wanted: readonly GroupMembership[]): void;
   /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */
   shaping(): readonly Direction[];
+  /** What this kernel has of what drivers need; found out once. */
+  features(): readonly Feature[];
   /** What went through the queues of ours in a namespace, by the link they are on. */
   queues(ns: Ns): ReadonlyMap<string, Counters>;
   /** Packets and drops, read on demand. Nothing for a namespace that is not there. */

@@ -2,6 +2,7 @@
 // without starting programs. This file only combines the parts; how each works is in its file.
 import { randomInt } from "node:crypto";
 import { NETNS_PREFIX } from "../datapath/kinds/namespaces.ts";
+import type { Feature } from "../model/features.ts";
 import type { Direction } from "../model/qos.ts";
 import { runner } from "./apply.ts";
 import { countersIn, queuesIn } from "./counters.ts";
@@ -18,7 +19,7 @@ import { Nft } from "./nft.ts";
 import { observe } from "./observe.ts";
 import { OVSDB_SOCKET, OpenVswitch } from "./ovsdb/openVswitch.ts";
 import { portsOf } from "./ports.ts";
-import { probeShaping } from "./probe.ts";
+import { probeFeatures, probeShaping } from "./probe.ts";
 import { cutOff } from "./sweep.ts";
 import { trialsFrom } from "./trials.ts";
 
@@ -53,6 +54,7 @@ export function linuxKernel({
     if (monitors.delete(monitor)) monitor.close();
   };
   let shaping: readonly Direction[] | undefined;
+  let features: readonly Feature[] | undefined;
   let isClosed = false;
   return {
     netnsPrefix: prefix,
@@ -82,6 +84,7 @@ export function linuxKernel({
     sendToGroup: (way, datagram) => sendToGroup(namespaces, way, datagram),
     holdGroups: (wanted) => held.hold(wanted),
     shaping: () => (shaping ??= probeShaping(namespaces)),
+    features: () => (features ??= probeFeatures(namespaces)),
     queues: (ns) => namespaces.use(ns, queuesIn) ?? new Map(),
     counters: (ns) => namespaces.use(ns, (space) => countersIn(space, nft(space).socket)) ?? { drops: [], ports: [] },
     cutFlows: (ns, isAllowed) => namespaces.use(ns, (space) => nft(space).endFlows(forbiddenBy(isAllowed))) ?? 0,

@@ -36,6 +36,7 @@ export function claimOf(claiming: Claiming, settings: Settings): () => Promise<H
     hostPrefixes: kernel.facts().prefixes,
     bootId: kernel.facts().bootId,
     shaping: kernel.shaping(),
+    features: kernel.features(),
     ...(slices === undefined ? {} : { slices: wordsOf(slices, "--slices") }),
     ...(physical.length === 0 ? {} : { physical }),
   });

@@ -2,6 +2,7 @@
 // driver; what it makes in the kernel is datapath/tunnel/<driver>.ts.
 import { type Family, familyOf } from "./address.ts";
 import { Fault } from "./fault.ts";
+import type { Feature } from "./features.ts";
 import { oneOf } from "./schema.ts";
 
 /** `own`: each VRF has a namespace of its own on a host. `host`: in the host's own namespace. */
@@ -25,6 +26,8 @@ type DriverFacts = {
   readonly device: string;
   /** Where its networks are on a host unless they say otherwise. */
   readonly placement: Placement;
+  /** What the kernel of a host must have, by family of the underlay. */
+  readonly needs: Readonly<Record<Family, readonly Feature[]>>;
   /**
    * Of one that has a device for each peer, and so no device that could have a given name: for how many peers in a VRF
    * or switched network that is cheap. GRE, measured on Linux 6.1 with 1,000 peers: 80 MB and six seconds.
@@ -53,6 +56,7 @@ const ROWS = {
     hasGroups: true,
     device: "wx",
     placement: "own",
+    needs: { 4: ["vxlan"], 6: ["vxlan"] },
   },
   gre: {
     title: "GRE",
@@ -63,6 +67,7 @@ const ROWS = {
     hasVni: true,
     device: "gt",
     placement: "own",
+    needs: { 4: ["gre", "isolated"], 6: ["gre6", "isolated"] },
     peersMost: 100,
   },
   vlan: {

@@ -59,6 +59,7 @@ export const REASONS = {
   "host-drained": { status: 409, exit: 4 },
   exhausted: { status: 409, exit: 4 },
   "qos-unsupported": { status: 409, exit: 4 },
+  "feature-missing": { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },
   "precondition-missing": { status: 428, exit: 4 },
   // The caller may not do it.

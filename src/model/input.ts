@@ -11,8 +11,16 @@ import { PhysicalSetting } from "./physical.ts";
 import { QosInput } from "./qos.ts";
 
 const claimed = {
-  ...Type.Pick(host.spec, ["underlay", "underlayMtu", "underlayDevice", "devices", "slices", "shaping", "physical"])
-    .properties,
+  ...Type.Pick(host.spec, [
+    "underlay",
+    "underlayMtu",
+    "underlayDevice",
+    "devices",
+    "slices",
+    "shaping",
+    "features",
+    "physical",
+  ]).properties,
   bootId: optional(
     Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
   ),

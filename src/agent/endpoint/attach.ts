@@ -10,6 +10,7 @@ import { portName } from "../../datapath/state/names.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import type { NetnsId } from "../../kernel/kernel.ts";
 import { parseMac } from "../../model/address.ts";
+import { checkAble } from "../../model/lacking.ts";
 import { Fault } from "../../model/fault.ts";
 import { checkEndpointName } from "../../model/endpointName.ts";
 import type { EndpointClaim } from "../../model/input.ts";
@@ -86,6 +87,7 @@ export class Attacher {
     if (before !== undefined) return this.#again(before, netnsId, claim, cni);
     faults.checkTakes(world.self, network, blockLease);
     faults.checkShaping(world.self, network, claim);
+    checkAble(world.self, network);
     this.#ports.take(name, journal.entries, (other) => view.inFlight.has(other));
     view.inFlight.add(name);
     try {

@@ -94,6 +94,7 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
       ],
       ["Slices", spec.slices?.join(", ") ?? "all"],
       ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
+      ["Features", spec.features === undefined ? undefined : spec.features.join(", ") || "none"],
       ["Physical networks", physicalText(host)],
       ["Agent", report?.version],
       ["Revision", report && `${report.revision} of ${status.revision}`],

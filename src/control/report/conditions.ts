@@ -13,7 +13,9 @@ import type { ClusterGroup } from "../../model/paths.ts";
 import type { HostCondition } from "../../model/status.ts";
 import { reservationsUnder } from "../admit/contents.ts";
 import { cidrsOf } from "../admit/context.ts";
+import { lackingText } from "../../model/lacking.ts";
 import { DIRECTIONS } from "../../model/qos.ts";
+import { lackingOn } from "../admit/network/features.ts";
 import { unableHosts } from "../admit/workload/qos.ts";
 import { isDefaultRoute } from "../admit/network/overlap.ts";
 import { type View, get, residentsOf } from "../state/view.ts";
@@ -24,6 +26,7 @@ export const CONDITION_REASONS = [
   "mtu-invalid",
   "device-unfit",
   "qos-unsupported",
+  "feature-missing",
   "many-peers",
   "device-missing",
   "group-shared",
@@ -55,6 +58,7 @@ export function conditionsOf(view: View, prefixes: Prefixes): Condition[] {
       ...exhaustionOf(view, network),
       ...clashesOf(view, network, prefixes),
       ...unlimitedOn(view, network),
+      ...unableOn(view, network),
       ...manyPeers(view, network),
       ...unlinkedOn(view, network),
     ]),
@@ -268,4 +272,14 @@ function unlinkedOn(view: View, { name, spec: { driver, parent } }: Network): Co
     return facts.down === true ? `${deviceText(host)}: device ${device} is down (ip link set ${device} up)` : undefined;
   };
   return perHost(view, `network/${name}`, ["device-unfit", unfit], ["device-missing", missing]);
+}
+
+/** Hosts that carry the network and joined, or rebooted into another kernel, without what its driver needs. */
+function unableOn(view: View, network: Network): Condition[] {
+  return [...lackingOn(view, network)].map(([host, features]) => ({
+    reason: "feature-missing" as const,
+    object: `network/${network.name}`,
+    host,
+    message: `host "${host}" cannot carry network "${network.name}": it lacks ${lackingText(features)}`,
+  }));
 }

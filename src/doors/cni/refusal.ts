@@ -38,6 +38,7 @@ const BY_REASON: Readonly<Partial<Record<Reason, Code>>> = {
   "family-wrong": "config",
   "qos-invalid": "config",
   "qos-unsupported": "unsupported",
+  "feature-missing": "unsupported",
   unsupported: "unsupported",
   "netns-missing": "container-unknown",
   "netns-reserved": "environment",

@@ -1,5 +1,6 @@
 // Hosts: machines with an agent.
 import Type from "typebox";
+import { FEATURE_NAMES } from "../features.ts";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU } from "../limits.ts";
 import { DeviceFacts, PhysicalDevice, PhysicalSetting } from "../physical.ts";
@@ -15,6 +16,11 @@ export const host = {
     shaping: optional(
       Type.Array(oneOf(DIRECTIONS), {
         description: "Directions in which its kernel can limit traffic. Default: none.",
+      }),
+    ),
+    features: optional(
+      Type.Array(oneOf(FEATURE_NAMES), {
+        description: "What its kernel has of what drivers need. Absent: it has not said.",
       }),
     ),
     physical: optional(

@@ -1,6 +1,7 @@
 // Linux, through our netlink, keeps the contract of a kernel.
 import { strict as assert } from "node:assert";
-import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import { flowSets } from "../../../src/datapath/policy/flows.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
@@ -168,6 +169,30 @@ const LINUX_ONLY: Contract = {
 
   async "this kernel's queues are found by trying"(world) {
     assert.deepEqual(world.kernel.shaping(), ["inbound", "outbound"]);
+  },
+
+  async "what this kernel has of what drivers need is found without a lasting change of the host"(world) {
+    const before = modules();
+    const features = world.kernel.features();
+    const probe = (...words: readonly string[]) =>
+      spawnSync("unshare", [
+        "-n",
+        "sh",
+        "-c",
+        `ip link add name br0 type bridge && ip link add name dev0 ${words.join(" ")}`,
+      ]).status === 0;
+    for (const [feature, can] of [
+      ["vxlan", probe("type vxlan id 1 dstport 4789")],
+      ["vlan", probe("link br0 type vlan id 1")],
+    ] as const)
+      assert.equal(features.includes(feature), can, feature);
+    const mayLoad = [...modules()].filter((name) => !before.has(name));
+    assert.deepEqual(
+      mayLoad.filter((name) => /gre|openvswitch/.test(name)),
+      [],
+    );
+    // Asking for one loads what there is; so this comes last.
+    assert.equal(features.includes("gre"), probe("type gretap remote 192.0.2.1 key 1"));
   },
 
   async "observing while namespaces come and go"(world) {
@@ -429,6 +454,11 @@ function nameOf(world: World, ns: Ns): string {
 function inside(world: World, ns: Ns, ...argv: readonly string[]): string {
   assert(world instanceof LinuxWorld);
   return world.inside(ns, ...argv);
+}
+
+/** Modules that are in the kernel. */
+function modules(): ReadonlySet<string> {
+  return new Set(existsSync("/sys/module") ? readdirSync("/sys/module") : []);
 }
 
 const skip = obstacle();

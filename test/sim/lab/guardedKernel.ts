@@ -51,6 +51,7 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     facts: () => kernel.facts(),
     underlayMtu: (address) => kernel.underlayMtu(address),
     shaping: () => kernel.shaping(),
+    features: () => kernel.features(),
     queues: (ns) => kernel.queues(ns),
     counters: () => kernel.counters(),
     cutFlows: (ns, isAllowed) => kernel.cutFlows(ns, isAllowed),

@@ -28,10 +28,18 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const underlay = parseIp(claim.underlay, "underlay");
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
-  const { underlayMtu, underlayDevice, slices, shaping, physical = [], devices = [] } = claim;
+  const { underlayMtu, underlayDevice, slices, shaping, features, physical = [], devices = [] } = claim;
   const { drained, physicalSet } = old?.spec ?? {};
   checkOnce(physical, "physical");
-  const told = { underlayDevice, slices, shaping, physical: someOf(physical), physicalSet, devices: someOf(devices) };
+  const told = {
+    underlayDevice,
+    slices,
+    shaping,
+    features,
+    physical: someOf(physical),
+    physicalSet,
+    devices: someOf(devices),
+  };
   const host = draft.put("host", name, {
     underlay: formatIp(underlay),
     underlayMtu,

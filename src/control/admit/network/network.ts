@@ -15,6 +15,7 @@ import { cidrsOf, refuseWhile } from "../context.ts";
 import { convertNetwork } from "./convert.ts";
 import { checkNetworkDevices } from "./devices.ts";
 import { alignHostAddresses, hostAddressFields, hostsInSpec, withoutGateways } from "../address/hostAddress.ts";
+import { checkFeatures } from "./features.ts";
 import { endLease, giveUp } from "../address/freed.ts";
 import { checkGroups, groupsWithPeer } from "../group/group.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
@@ -68,6 +69,7 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
   alignVrf(draft, spec.vrf, hostsInOrder(view), isMoved ? "anew" : "");
   if (isMoved) vacateVrf(draft, old.spec.vrf);
   checkLimits(view, old, network);
+  checkFeatures(view, old, network);
   return network;
 }
 

@@ -9,6 +9,7 @@ import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
 import { allHostAddresses, hostMac } from "../../../model/carrying.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
+import { checkAble } from "../../../model/lacking.ts";
 import { endpointName } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
@@ -54,7 +55,10 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   const lease: Lease = isGlobal ? globalLease(request) : { ips: localAddresses(request) };
   const own = defined({ qos, range: lease.range });
   // A local network's endpoint is attached already, by an agent that knows its own kernel.
-  if (isGlobal) checkEndpointHost(host, levelsIn(view, network, own));
+  if (isGlobal) {
+    checkEndpointHost(host, levelsIn(view, network, own));
+    if (host !== undefined) checkAble(host, network);
+  }
   const before = leasesOfTenant(view, network.name, claim.tenant);
   const { owner, ifname, netns, slice, workload, joined, defaultRoute, tenant } = claim;
   const endpoint = draft.put("endpoint", name, {

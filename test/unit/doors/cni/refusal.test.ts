@@ -16,6 +16,7 @@ const NUMBERS: Readonly<Partial<Record<Reason, number>>> = {
   "family-wrong": 7,
   "qos-invalid": 7,
   "qos-unsupported": 2,
+  "feature-missing": 2,
   unsupported: 2,
   "netns-missing": 3,
   "netns-reserved": 4,

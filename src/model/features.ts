@@ -1,0 +1,22 @@
+// Features: what drivers need of a host's kernel and what a kernel may lack. Each agent looks at its start and tells the
+// server. To add one: a row here, and how an agent finds out in kernel/features.ts.
+
+type FeatureFacts = {
+  /** As people read it. */
+  readonly title: string;
+  /** What brings it. */
+  readonly from: string;
+};
+
+const ROWS = {
+  vxlan: { title: "VXLAN devices", from: "kernel module vxlan" },
+  gre: { title: "GRE devices between IPv4 addresses", from: "kernel module ip_gre" },
+  gre6: { title: "GRE devices between IPv6 addresses", from: "kernel module ip6_gre" },
+  vlan: { title: "VLAN devices", from: "kernel module 8021q" },
+  isolated: { title: "isolated ports of bridges", from: "Linux 4.18" },
+  openvswitch: { title: "the kernel's datapath of Open vSwitch", from: "kernel module openvswitch" },
+} as const satisfies Readonly<Record<string, FeatureFacts>>;
+
+export type Feature = keyof typeof ROWS;
+export const FEATURES: Readonly<Record<Feature, FeatureFacts>> = ROWS;
+export const FEATURE_NAMES = Object.keys(ROWS) as readonly Feature[];
