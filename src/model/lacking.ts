@@ -5,7 +5,7 @@ import { Fault } from "./fault.ts";
 import { FEATURES, type Feature } from "./features.ts";
 import type { Host, Network } from "./resource.ts";
 
-/** What a host lacks of what a driver needs between hosts of its family; nothing of one that has not said what it has. */
+/** What a host lacks of what a driver needs between hosts of its family; of one that has not said, nothing. */
 export function lackedBy(host: Pick<Host, "spec">, driver: Driver): readonly Feature[] {
   const { features, underlay } = host.spec;
   if (features === undefined) return [];
