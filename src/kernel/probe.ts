@@ -13,7 +13,8 @@ import { MessageWriter } from "./netlink/wire.ts";
 
 /** The first index of every namespace. */
 const LOOPBACK = 1;
-const SHAPER = 2;
+/** Beyond those of devices that modules put into every namespace (ip_gre, ip6_gre, ip_tunnel, sit). */
+const SHAPER = 1000;
 const LIMIT = { rate: 1_250_000, burst: 16_000, limit: 64_000, peak: { rate: 2_500_000, burst: 2000 } };
 
 /** Directions in which an endpoint can be limited here; see datapath/network/shaping.ts for what each takes. */
@@ -32,8 +33,8 @@ export function probeShaping(namespaces: Namespaces): readonly Direction[] {
   });
 }
 
-const BRIDGE = 3;
-const PORT = 4;
+const BRIDGE = 1001;
+const PORT = 1002;
 
 /** What of a feature this kernel has, each tried on its own. */
 export function probeFeatures(namespaces: Namespaces): readonly Feature[] {
