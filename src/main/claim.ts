@@ -19,7 +19,7 @@ function physicalIn(text: string | undefined): readonly PhysicalDevice[] {
 }
 
 type Claiming = Pick<HostClaim, "host"> & {
-  readonly kernel: Pick<Kernel, "facts" | "shaping" | "devices" | "underlayDevice">;
+  readonly kernel: Pick<Kernel, "facts" | "shaping" | "features" | "devices" | "underlayDevice">;
   readonly underlay: Underlay;
   /** Names of devices that are asked for, beside those of the settings. */
   readonly devices: () => readonly string[];

@@ -79,6 +79,7 @@ const ROWS = {
     hasVni: false,
     device: "wv",
     placement: "host",
+    needs: { 4: ["vlan"], 6: ["vlan"] },
     isPhysical: true,
   },
   bridge: {
@@ -101,6 +102,8 @@ const ROWS = {
     hasVni: true,
     device: "wo",
     placement: "host",
+    // Open vSwitch has a datapath of its own, outside the kernel.
+    needs: { 4: [], 6: [] },
     isPhysical: true,
     takesDevice: true,
   },
