@@ -1,5 +1,5 @@
-// Features: what drivers need of a kernel, and a kernel may lack. Each agent looks at its start and tells the server. To
-// add one: a row here, and how an agent finds out in kernel/probe.ts.
+// Features: what drivers need of a kernel, and a kernel may lack. Each agent looks at its start and tells the server.
+// To add one: a row here, and how an agent finds out in kernel/probe.ts.
 
 type FeatureFacts = {
   /** As people read it. */
