@@ -1,42 +1,62 @@
 // Runs all checks and tests, and ends with one summary. `fast`: the checks, and the tests that need only Node.
-// `kernel`: the tests on the real kernel, as root, one file at a time. `all` (the default): both, and the simulation.
-// Each test file runs in a process of its own, under a deadline; see runner/file.ts.
+// `kernel`: the tests on the real kernel, as root, one file at a time, and beside them those in guests, which have a
+// kernel of their own (guest/). `all` (the default): both, and the simulation. Each test file runs in a process of its
+// own, under a deadline; see runner/file.ts.
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { whyNoGuests } from "./guest/files.ts";
 import { CHECKS, runCheck, type CheckResult } from "./runner/checks.ts";
-import { runFile, type FileResult } from "./runner/file.ts";
+import { runFile, type FileResult, type Place } from "./runner/file.ts";
 import { whyNoKernelTests } from "./runner/machine.ts";
 import { printFailures, printSummary, type GroupResult } from "./runner/summary.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const LEVELS = {
   fast: ["checks", "tests"],
-  kernel: ["kernel"],
-  all: ["checks", "tests", "simulation", "kernel"],
+  kernel: ["kernel", "guest"],
+  all: ["checks", "tests", "simulation", "kernel", "guest"],
 } as const;
 
 type Level = keyof typeof LEVELS;
-type Group = { readonly name: "tests" | "simulation" | "kernel"; readonly deadlineMs: number; readonly atOnce: number };
+type Group = {
+  readonly name: "tests" | "simulation" | "kernel" | "guest";
+  readonly deadlineMs: number;
+  readonly atOnce: number;
+  readonly place: Place;
+  /** Why this machine cannot run the group at all. */
+  readonly obstacle?: () => string | undefined;
+};
 
-const GROUPS: readonly Group[] = [
-  { name: "tests", deadlineMs: 120_000, atOnce: Math.min(availableParallelism(), 4) },
-  { name: "simulation", deadlineMs: 300_000, atOnce: Math.min(availableParallelism(), 4) },
-  // Kernel tests share the machine's routing lock and its neighbour table: one at a time.
-  { name: "kernel", deadlineMs: 300_000, atOnce: 1 },
-];
+const EACH = Math.min(availableParallelism(), 4);
+const TESTS: Group = { name: "tests", deadlineMs: 120_000, atOnce: EACH, place: "here" };
+const SIMULATION: Group = { name: "simulation", deadlineMs: 300_000, atOnce: EACH, place: "here" };
+/** Kernel tests share the machine's routing lock and its neighbour table: one at a time. */
+const KERNEL: Group = {
+  name: "kernel",
+  deadlineMs: 300_000,
+  atOnce: 1,
+  place: "here",
+  obstacle: whyNoKernelTests,
+};
+/** A guest has one processor. */
+const GUEST: Group = { name: "guest", deadlineMs: 300_000, atOnce: 1, place: "guest", obstacle: whyNoGuests };
+
+/** One after another; those in one row at the same time. */
+const ROWS: readonly (readonly Group[])[] = [[TESTS], [SIMULATION], [KERNEL, GUEST]];
 
 function groupOf(file: string): Group["name"] {
-  if (/\.(kernel|guest)\.test\.ts$/.test(file) || file.startsWith("test/netns/")) return "kernel";
+  if (file.endsWith(".guest.test.ts")) return "guest";
+  if (file.endsWith(".kernel.test.ts") || file.startsWith("test/netns/")) return "kernel";
   return file.startsWith("test/sim/") ? "simulation" : "tests";
 }
 
 /** At most `atOnce` at a time, results in the order of the files. */
-async function runFiles(files: readonly string[], { atOnce, deadlineMs }: Group): Promise<FileResult[]> {
+async function runFiles(files: readonly string[], { atOnce, deadlineMs, place }: Group): Promise<FileResult[]> {
   const results: FileResult[] = [];
   const queue = files.entries();
   const worker = async () => {
     for (const [i, file] of queue) {
-      const result = await runFile(file, deadlineMs);
+      const result = await runFile(file, deadlineMs, place);
       printFailures(result);
       results[i] = result;
     }
@@ -47,7 +67,7 @@ async function runFiles(files: readonly string[], { atOnce, deadlineMs }: Group)
 
 async function runGroup(group: Group, files: readonly string[]): Promise<GroupResult> {
   const startedMs = performance.now();
-  const obstacle = group.name === "kernel" ? whyNoKernelTests() : undefined;
+  const obstacle = group.obstacle?.();
   const results =
     obstacle === undefined ? await runFiles(files, group) : files.map((file) => skippedFile(file, obstacle));
   return { name: group.name, ms: performance.now() - startedMs, results, obstacle };
@@ -65,14 +85,10 @@ async function main(level: Level): Promise<number> {
   for (const { ok, name, output } of checks) if (!ok) console.log(`FAILED ${name}\n${output}`);
   const files = globSync("{test,bench}/**/*.test.ts").toSorted();
   const groups: GroupResult[] = [];
-  for (const group of GROUPS) {
-    if (parts.includes(group.name))
-      groups.push(
-        await runGroup(
-          group,
-          files.filter((file) => groupOf(file) === group.name),
-        ),
-      );
+  for (const row of ROWS) {
+    const wanted = row.filter(({ name }) => parts.includes(name));
+    const filesOf = ({ name }: Group) => files.filter((file) => groupOf(file) === name);
+    groups.push(...(await Promise.all(wanted.map((group) => runGroup(group, filesOf(group))))));
   }
   return printSummary(checks, groups);
 }

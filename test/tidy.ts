@@ -33,7 +33,7 @@ const AGENT_FOLDERS = ["journal", "reconcile", "endpoint", "workload", "server",
 const COLUMNS_MAX = 120;
 /** Names that say nothing: what has no home has no name yet. */
 const EMPTY_NAMES = /(^|[/-])(utils?|helpers?|common|misc|managers?|services?|index)(\.ts|\/)/;
-/** `kernel` says of a test that it needs root and Linux, `guest` that it needs more than every Linux has. */
+/** `kernel` says of a test that it needs root and Linux, `guest` that it needs a kernel of its own. */
 const FILE_NAME = /^[a-z][a-zA-Z0-9]*((\.kernel|\.guest)?\.test)?\.ts$/;
 /** What serves tests alone: it lives in test/, the units' in test/unit, by the folders of src/. */
 const OF_TESTS = /^(src|demo)\/.*(\.test|\/lab|\/samples|[cC]ontract|\/any[A-Z]\w*)\.ts$/;
@@ -57,7 +57,7 @@ function nameBreaches({ file }: Source): string[] {
     ...(OF_TESTS.test(file) ? [`${file}:1: code of tests among the product's; its place is test/`] : []),
     ...(FILE_NAME.test(posix.basename(file))
       ? []
-      : [`${file}:1: files are named likeThis.ts, tests likeThis.test.ts or likeThis.kernel.test.ts`]),
+      : [`${file}:1: files are named likeThis.ts, tests likeThis(.kernel|.guest).test.ts`]),
   ];
 }
 

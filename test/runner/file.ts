@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { TestRecord } from "./reporter.ts";
 
 const REPORTER = new URL("./reporter.ts", import.meta.url).pathname;
+const GUEST = new URL("../guest/run.ts", import.meta.url).pathname;
 const OUTPUT_MAX = 200_000;
 
 type Failure = { readonly name: string; readonly at: string; readonly error: string };
@@ -22,7 +23,10 @@ export type FileResult = {
   readonly output: string;
 };
 
-export async function runFile(file: string, deadlineMs: number): Promise<FileResult> {
+/** On this machine's kernel, or in a guest with one of its own. */
+export type Place = "here" | "guest";
+
+export async function runFile(file: string, deadlineMs: number, place: Place = "here"): Promise<FileResult> {
   const scratch = mkdtempSync(join(tmpdir(), "weft-test-"));
   const records = join(scratch, "records");
   const startedMs = performance.now();
@@ -30,7 +34,7 @@ export async function runFile(file: string, deadlineMs: number): Promise<FileRes
     // A test that hangs is named, and those after it still run.
     const limit = `--test-timeout=${Math.ceil(deadlineMs / 2)}`;
     const argv = [limit, `--test-reporter=${REPORTER}`, `--test-reporter-destination=${records}`, file];
-    const exit = await runGroup(argv, deadlineMs);
+    const exit = await runGroup(place === "guest" ? [GUEST, ...argv] : argv, deadlineMs);
     return { file, ms: performance.now() - startedMs, ...judge(file, readRecords(records), exit, deadlineMs) };
   } finally {
     rmSync(scratch, { recursive: true, force: true });

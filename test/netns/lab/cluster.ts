@@ -6,6 +6,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { IS_GUEST } from "../../guest/inGuest.ts";
 import { Layout, SERVER_IP } from "./layout.ts";
 import { Processes } from "./processes.ts";
 
@@ -15,11 +16,14 @@ export const OUTSIDE = "198.51.100.7";
 
 export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
+/** A guest is slower: programs start in seconds there. */
+const PATIENCE = IS_GUEST ? 4 : 1;
+
 /** Runs a program to its end; never rejects. */
 export function run(...argv: readonly string[]): Promise<Ran> {
   const [program = "", ...args] = argv;
   return new Promise((resolve) => {
-    execFile(program, args, { timeout: 60_000, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+    execFile(program, args, { timeout: 60_000 * PATIENCE, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
     });
   });
@@ -38,11 +42,11 @@ export async function until<T>(
   probe: () => Promise<T | undefined | false>,
   timeoutMs = 20_000,
 ): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs * PATIENCE;
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs * PATIENCE} ms: ${what}`);
     await setTimeout(50);
   }
 }

@@ -1,0 +1,18 @@
+// Runs a test file in a guest: `node test/guest/run.ts [NODE'S FLAGS] FILE`. The test runner and inGuest.ts call it.
+import { appendFileSync } from "node:fs";
+import { whyNoGuests } from "./files.ts";
+import { runInGuest } from "./machine.ts";
+
+/** Where node's reporter writes; in the guest that is a line out. */
+const DESTINATION = /^--test-reporter-destination=(\/.+)$/;
+
+const obstacle = whyNoGuests();
+if (obstacle !== undefined) throw new Error(obstacle);
+const args = process.argv.slice(2);
+const records = args.flatMap((arg) => DESTINATION.exec(arg)?.[1] ?? [])[0];
+process.exitCode = await runInGuest({
+  argv: [process.execPath, ...args.map((arg) => arg.replace(DESTINATION, "--test-reporter-destination=/dev/records"))],
+  env: { WEFT_GUEST: "1" },
+  print: (chunk) => void process.stdout.write(chunk),
+  record: (chunk) => records === undefined || appendFileSync(records, chunk),
+});
