@@ -90,6 +90,7 @@ const ROWS = {
     hasVni: false,
     device: "wb",
     placement: "host",
+    needs: { 4: [], 6: [] },
     isPhysical: true,
     takesDevice: true,
   },
