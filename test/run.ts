@@ -6,7 +6,7 @@ import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { whyNoGuests } from "./guest/files.ts";
 import { CHECKS, runCheck, type CheckResult } from "./runner/checks.ts";
-import { runFile, type FileResult, type Place } from "./runner/file.ts";
+import { runFile, type FileResult, type RunsIn } from "./runner/file.ts";
 import { whyNoKernelTests } from "./runner/machine.ts";
 import { printFailures, printSummary, type GroupResult } from "./runner/summary.ts";
 
@@ -22,7 +22,7 @@ type Group = {
   readonly name: "tests" | "simulation" | "kernel" | "guest";
   readonly deadlineMs: number;
   readonly atOnce: number;
-  readonly place: Place;
+  readonly place: RunsIn;
   /** Why this machine cannot run the group at all. */
   readonly obstacle?: () => string | undefined;
 };

@@ -24,9 +24,9 @@ export type FileResult = {
 };
 
 /** On this machine's kernel, or in a guest with one of its own. */
-export type Place = "here" | "guest";
+export type RunsIn = "here" | "guest";
 
-export async function runFile(file: string, deadlineMs: number, place: Place = "here"): Promise<FileResult> {
+export async function runFile(file: string, deadlineMs: number, place: RunsIn = "here"): Promise<FileResult> {
   const scratch = mkdtempSync(join(tmpdir(), "weft-test-"));
   const records = join(scratch, "records");
   const startedMs = performance.now();
