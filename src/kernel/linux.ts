@@ -2,8 +2,6 @@
 // without starting programs. This file only combines the parts; how each works is in its file.
 import { randomInt } from "node:crypto";
 import { NETNS_PREFIX } from "../datapath/kinds/namespaces.ts";
-import type { Feature } from "../model/features.ts";
-import type { Direction } from "../model/qos.ts";
 import { runner } from "./apply.ts";
 import { countersIn, queuesIn } from "./counters.ts";
 import { echoIn } from "./echo.ts";
@@ -53,8 +51,6 @@ export function linuxKernel({
   const end = (monitor: Monitor) => {
     if (monitors.delete(monitor)) monitor.close();
   };
-  let shaping: readonly Direction[] | undefined;
-  let features: readonly Feature[] | undefined;
   let isClosed = false;
   return {
     netnsPrefix: prefix,
@@ -83,8 +79,8 @@ export function linuxKernel({
     devices: (names) => devicesOf(namespaces.host, names),
     sendToGroup: (way, datagram) => sendToGroup(namespaces, way, datagram),
     holdGroups: (wanted) => held.hold(wanted),
-    shaping: () => (shaping ??= probeShaping(namespaces)),
-    features: () => (features ??= probeFeatures(namespaces)),
+    shaping: once(() => probeShaping(namespaces)),
+    features: once(() => probeFeatures(namespaces)),
     queues: (ns) => namespaces.use(ns, queuesIn) ?? new Map(),
     counters: (ns) => namespaces.use(ns, (space) => countersIn(space, nft(space).socket)) ?? { drops: [], ports: [] },
     cutFlows: (ns, isAllowed) => namespaces.use(ns, (space) => nft(space).endFlows(forbiddenBy(isAllowed))) ?? 0,
@@ -107,4 +103,10 @@ export function linuxKernel({
       namespaces.close();
     },
   };
+}
+
+/** What is found out when it is first asked for. */
+function once<T>(find: () => T): () => T {
+  let found: { readonly value: T } | undefined;
+  return () => (found ??= { value: find() }).value;
 }
