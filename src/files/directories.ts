@@ -10,7 +10,8 @@ import { dirname, resolve } from "node:path";
 export function makeDirectory(path: string, mode: number): void {
   if (isDirectory(path)) return;
   const whole = resolve(path);
-  if (dirname(whole) !== whole) makeDirectory(dirname(whole), mode);
+  const above = dirname(whole);
+  if (statSync(above, { throwIfNoEntry: false }) === undefined) makeDirectory(above, mode);
   try {
     mkdirSync(whole, { mode });
   } catch (error) {

@@ -121,7 +121,7 @@ export type Counters = {
   readonly backlog: number;
 };
 
-export type ForwardFilters = { readonly drops: readonly string[]; readonly seesFrames: boolean };
+type ForwardFilters = { readonly drops: readonly string[]; readonly seesFrames: boolean };
 
 export interface Kernel {
   /** What the names of VRF namespaces begin with, below /run/netns: for lines that a user may run. */

@@ -169,7 +169,7 @@ const PEER_DEVICE = new RegExp(`^(${PER_PEER.join("|")})[0-9]+-`);
 
 /** What Open vSwitch is told to carry frames in; `none`: as they are. */
 export const OVS_TUNNELS = ["vxlan", "gre", "none"] as const;
-export type OvsTunnel = (typeof OVS_TUNNELS)[number];
+type OvsTunnel = (typeof OVS_TUNNELS)[number];
 
 /** How a network's frames cross: what decides of its spec. */
 export type Way = { readonly driver: Driver; readonly tunnel?: OvsTunnel };

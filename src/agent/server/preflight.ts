@@ -27,7 +27,7 @@ const SIZE_ROUNDS = 2;
 /** Peers begin later, and search longer: they are answered until they were silent for so long. */
 const SILENT_MS = 1_000;
 /** In all; the server waits a little longer. */
-export const PREFLIGHT_MS = 8_000;
+const PREFLIGHT_MS = 8_000;
 
 const PING: TrialChannel = { kind: "ping" };
 const REQUEST = 1;

@@ -38,7 +38,7 @@ export type SpecFlags = LimitFlags &
   Switches<"stp" | "masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
 export const IPAM_MODES = ["local", "global"] as const;
-export const PEERS = ["unicast", "multicast"] as const;
+const PEERS = ["unicast", "multicast"] as const;
 export const STRATEGIES = ["lowest", "next", "random"] as const;
 
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */

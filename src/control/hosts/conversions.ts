@@ -26,7 +26,7 @@ type Laggard = { readonly host: string; readonly why: string };
  * Hosts that have not reported the phase of a conversion; before they send the new way, also those from which packets
  * do not pass that way yet.
  */
-export function laggardsOf(view: View, reports: Reports, conversion: Conversion): Laggard[] {
+function laggardsOf(view: View, reports: Reports, conversion: Conversion): Laggard[] {
   const members = membersOf(view, conversion);
   const channels = conversion.spec.phase === "receive" ? channelsTo(view, conversion) : [];
   return members.flatMap((host): Laggard[] => {

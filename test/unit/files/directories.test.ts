@@ -20,7 +20,8 @@ test("a directory is made with all that is missing above it, and one that is the
 test("where there can be none, it says so instead of trying for ever", () => {
   writeFileSync(join(top, "file"), "");
   assert.throws(() => makeDirectory(join(top, "file"), 0o700), { code: "EEXIST" });
-  assert.throws(() => makeDirectory(join(top, "file/below"), 0o700), { code: "EEXIST" });
+  assert.throws(() => makeDirectory(join(top, "file/below"), 0o700), { code: "ENOTDIR" });
+  assert.throws(() => makeDirectory(join(top, "file/below/deep"), 0o700), { code: "ENOTDIR" });
   assert.throws(() => makeDirectory("/proc/none", 0o700), { code: "ENOENT" });
   assert.throws(() => makeDirectory("/proc/none/below", 0o700), { code: "ENOENT" });
 });

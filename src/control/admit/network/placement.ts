@@ -12,12 +12,12 @@ import { networksOf } from "../contents.ts";
 import { refuseWhile } from "../context.ts";
 
 /** The VRF in the hosts' own namespace, if there is one. */
-export function hostVrf(view: View): Vrf | undefined {
+function hostVrf(view: View): Vrf | undefined {
   for (const vrf of view.vrf.values()) if (vrf.spec.placement === "host") return vrf;
   return undefined;
 }
 
-export function placementOf({ driver, placement = DRIVERS[driver].placement }: NetworkSpec): Placement {
+function placementOf({ driver, placement = DRIVERS[driver].placement }: NetworkSpec): Placement {
   return placement;
 }
 
