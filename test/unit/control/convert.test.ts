@@ -96,6 +96,23 @@ test("without endpoints all of it changes at once, also what is on its way", asy
   assert.equal((await network(lab)).spec.vni, 97);
 });
 
+test("a network or VRF that goes takes its conversion along", async () => {
+  const of = { network: { vni: 99 }, vrf: { tunnelPort: 8472 } };
+  for (const kind of ["network", "vrf"] as const) {
+    for (const gone of ["network", "vrf"] as const) {
+      const lab = await two();
+      if (kind === "vrf") await putVrf(lab, of.vrf);
+      else await put(lab, of.network);
+      assert.equal(await phase(lab), "receive");
+      for (const n of [1, 2]) await lab.detach(`w${n}.eth0`);
+      await lab.control.write({ verb: "delete", kind: gone, name: "blue", force: true });
+      assert.equal(await lab.control.find("network", "blue", ADMIN), undefined);
+      const isGone = kind === "network" || (await lab.control.find("vrf", "blue", ADMIN)) === undefined;
+      assert.ok(!isGone || (await find(lab)) === undefined, `${kind} ${gone}`);
+    }
+  }
+});
+
 test("one at a time in a VRF; the former VNI is nobody else's; other changes are free", async () => {
   const lab = await two();
   const { vni = 0 } = (await network(lab)).spec;

@@ -17,6 +17,7 @@ import {
 import { blockName, vtepName } from "../../../model/resource.ts";
 import type { Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
 import { defined } from "../../../model/defined.ts";
+import { endConversion } from "./convert.ts";
 import { NOTHING_USED } from "../../../ipam/intervals.ts";
 import { nextBlock, nextVtep } from "../../../ipam/allocate.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -51,8 +52,9 @@ export function alignVrf(draft: Draft, name: string, hosts: readonly Host[], ane
 export function vacateVrf(draft: Draft, name: string): void {
   alignVrf(draft, name, []);
   const vrf = get(draft.view, "vrf", name);
-  if (vrf !== undefined && vrf.spec.kept !== true && networksOf(draft.view, name).length === 0)
-    draft.remove("vrf", name);
+  if (vrf === undefined || vrf.spec.kept === true || networksOf(draft.view, name).length > 0) return;
+  endConversion(draft, name);
+  draft.remove("vrf", name);
 }
 
 /** Removes blocks that the network's subnets no longer give: another subnet, another length, a family that is gone. */

@@ -23,7 +23,7 @@ export function convertNetwork(draft: Draft, old: Network, spec: NetworkSpec): v
   const { view } = draft;
   const [from, to] = [carriageOf(old.spec), carriageOf(spec)];
   if (isDeepStrictEqual(from, to) && old.spec.vrf === spec.vrf) return;
-  if (!isUsed(view, old.name)) return end(draft, old.spec.vrf, old.name);
+  if (!isUsed(view, old.name)) return endConversion(draft, old.spec.vrf, old.name);
   if (changesWay({ from, to })) checkDrivers(old, spec);
   begin(draft, { vrf: spec.vrf, network: old.name, from, to });
 }
@@ -35,7 +35,7 @@ export function convertVrf(draft: Draft, old: Vrf, spec: VrfSpec): VrfSpec {
   const networks = networksOf(view, old.name);
   if (isDeepStrictEqual(from, carriageOf(spec))) return spec;
   if (!networks.some(({ name }) => isUsed(view, name))) {
-    end(draft, old.name);
+    endConversion(draft, old.name);
     return spec;
   }
   checkOneDeviceEach(old, spec, networks);
@@ -89,8 +89,8 @@ function begin(draft: Draft, spec: Omit<Conversion["spec"], "phase">): void {
   draft.put("conversion", spec.vrf, { ...spec, phase });
 }
 
-/** What has no endpoints any more changes at once. */
-function end(draft: Draft, vrf: string, network?: string): void {
+/** What has no endpoints any more, or goes, changes at once: a network, or the VRF itself. */
+export function endConversion(draft: Draft, vrf: string, network?: string): void {
   if (get(draft.view, "conversion", vrf)?.spec.network === network) draft.remove("conversion", vrf);
 }
 

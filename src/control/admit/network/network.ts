@@ -12,7 +12,7 @@ import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, alignVrf, vacateVrf } from "./allocate.ts";
 import { blocksOf, endpointNames, endpointsOf, freedOf, holdsOf, membershipsOf } from "../contents.ts";
 import { cidrsOf, refuseWhile } from "../context.ts";
-import { convertNetwork } from "./convert.ts";
+import { convertNetwork, endConversion } from "./convert.ts";
 import { checkNetworkDevices } from "./devices.ts";
 import { alignHostAddresses, hostAddressFields, hostsInSpec, withoutGateways } from "../address/hostAddress.ts";
 import { checkFeatures } from "./features.ts";
@@ -122,6 +122,7 @@ export function removeNetwork(draft: Draft, name: string): void {
   for (const block of blocksOf(view, name)) draft.remove("block", block.name);
   for (const membership of membershipsOf(view, name)) draft.remove("membership", membership.name);
   endMoves(draft, ({ spec }) => spec.from === name || spec.to === name);
+  if (network !== undefined) endConversion(draft, network.spec.vrf, name);
   draft.remove("network", name);
 }
 

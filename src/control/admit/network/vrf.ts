@@ -24,7 +24,7 @@ import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { alignVrf } from "./allocate.ts";
 import { endpointNames, networksOf } from "../contents.ts";
 import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
-import { convertVrf } from "./convert.ts";
+import { convertVrf, endConversion } from "./convert.ts";
 import { checkVrfDevices } from "./devices.ts";
 import { checkTunnelPort } from "./openVswitch.ts";
 import { checkVrfName, vrfPlacement } from "./placement.ts";
@@ -103,6 +103,7 @@ export function deleteVrf(draft: Draft, { name, force }: Delete, removeNetwork: 
   }
   for (const network of networks) removeNetwork(network);
   alignVrf(draft, name, []);
+  endConversion(draft, name);
   draft.remove("vrf", name);
 }
 
