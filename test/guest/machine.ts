@@ -22,6 +22,12 @@ const OUTPUT = 3;
 const RECORDS = 4;
 const EXIT = 5;
 
+/**
+ * With this process, and whole: a kernel that is killed leaves helpers behind, in a process group that is not ours. They
+ * end with the namespace of processes that it is the first of.
+ */
+const DIES = ["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child=KILL"];
+
 /** The exit code of a command in a guest of its own; rejects, with the console's end, if it did not come to an end. */
 export async function runInGuest(job: Job): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), "weft-guest-"));
@@ -30,7 +36,7 @@ export async function runInGuest(job: Job): Promise<number> {
     writeFileSync(path, jobText(job));
     // The kernel keeps the guest's memory in a file of TMPDIR.
     const env = { ...process.env, LD_PRELOAD: SHIM, TMPDIR: "/dev/shm" };
-    const machine = spawn("setpriv", ["--pdeathsig", "KILL", KERNEL, ...kernelArgs(path)], {
+    const machine = spawn("setpriv", [...DIES, KERNEL, ...kernelArgs(path)], {
       env,
       stdio: ["ignore", "pipe", "inherit", "pipe", "pipe", "pipe"],
     });

@@ -34,7 +34,10 @@ export async function runFile(file: string, deadlineMs: number, place: RunsIn = 
     // A test that hangs is named, and those after it still run.
     const limit = `--test-timeout=${Math.ceil(deadlineMs / 2)}`;
     const argv = [limit, `--test-reporter=${REPORTER}`, `--test-reporter-destination=${records}`, file];
-    const exit = await runGroup(place === "guest" ? [GUEST, ...argv] : argv, deadlineMs);
+    const exit = await (place === "guest"
+      ? // What it has in the folder for temporary files goes with it, also when it is killed.
+        runGroup([GUEST, ...argv], deadlineMs, { TMPDIR: scratch })
+      : runGroup(argv, deadlineMs));
     return { file, ms: performance.now() - startedMs, ...judge(file, readRecords(records), exit, deadlineMs) };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -43,10 +46,14 @@ export async function runFile(file: string, deadlineMs: number, place: RunsIn = 
 
 type Exit = { readonly code: number | null; readonly timedOut: boolean; readonly output: string };
 
-async function runGroup(argv: readonly string[], deadlineMs: number): Promise<Exit> {
+async function runGroup(argv: readonly string[], deadlineMs: number, more: NodeJS.ProcessEnv = {}): Promise<Exit> {
   // The variable makes a nested test process talk to its parent instead of to our reporter.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(process.execPath, argv, { detached: true, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, argv, {
+    detached: true,
+    env: { ...env, ...more },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   const keep = (chunk: Buffer) => {
     if (output.length < OUTPUT_MAX) output += chunk.toString();
