@@ -42,7 +42,8 @@ test("tests in a guest run on its kernel, and what they write stays there", { sk
 test("a guest that hangs dies with its file, with all its processes", { skip }, async (t) => {
   const known = orphans();
   const before = readdirSync(tmpdir()).filter((name) => name.startsWith("weft-guest-"));
-  const body = `test("a", () => {}); test("b", { timeout: 60_000 }, () => new Promise(() => setInterval(() => {}, 1000)));`;
+  const body = `test("a", () => {});
+    test("b", { timeout: 60_000 }, () => new Promise(() => setInterval(() => {}, 1000)));`;
   const { passed, failures } = await run(t, body, 10_000);
   assert.equal(passed, 1);
   assert.match(failures[0]?.error ?? "", /not finished after 10 s; killed while running b/);

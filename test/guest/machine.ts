@@ -23,8 +23,8 @@ const RECORDS = 4;
 const EXIT = 5;
 
 /**
- * With this process, and whole: a kernel that is killed leaves helpers behind, in a process group that is not ours. They
- * end with the namespace of processes that it is the first of.
+ * With this process, and whole: a kernel that is killed leaves helpers behind, in a process group that is not ours.
+ * They end with the namespace of processes that it is the first of.
  */
 const DIES = ["--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child=KILL"];
 
