@@ -1,6 +1,6 @@
 // Runs one command in a guest: a Linux kernel of its own, as a program of this machine (user-mode Linux). It has this
 // machine's files below a layer of memory, and no network but what the command makes. Three ways lead out: what the
-// command prints, what it writes to /dev/records, and its exit code. With the command everything ends.
+// command prints, what it writes to /run/records, and its exit code. With the command everything ends.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -80,7 +80,11 @@ function jobText({ argv, env }: Job): string {
     // By a pipe, so that no program takes the line for a terminal. A process that the command left may hold the pipe,
     // and is not waited for.
     "mkfifo /run/output; cat /run/output >/dev/output & printer=$!",
-    `${argv.map(quoted).join(" ")} </dev/null >/run/output 2>&1; code=$?`,
+    // By a file, because what a program syncs (node's test runner) must not be a line. Tail ends with the command, and
+    // reads once more after that.
+    ": >/run/records",
+    `${argv.map(quoted).join(" ")} </dev/null >/run/output 2>&1 & command=$!`,
+    "tail -q -s 0.1 -c +1 -f --pid=$command /run/records >/dev/records; wait $command; code=$?",
     "timeout 2 tail --pid=$printer -f /dev/null; echo $code >/dev/exit; busybox poweroff -f",
     "",
   ].join("\n");

@@ -11,7 +11,7 @@ if (obstacle !== undefined) throw new Error(obstacle);
 const args = process.argv.slice(2);
 const records = args.flatMap((arg) => DESTINATION.exec(arg)?.[1] ?? [])[0];
 process.exitCode = await runInGuest({
-  argv: [process.execPath, ...args.map((arg) => arg.replace(DESTINATION, "--test-reporter-destination=/dev/records"))],
+  argv: [process.execPath, ...args.map((arg) => arg.replace(DESTINATION, "--test-reporter-destination=/run/records"))],
   env: { WEFT_GUEST: "1" },
   print: (chunk) => void process.stdout.write(chunk),
   record: (chunk) => records === undefined || appendFileSync(records, chunk),
