@@ -1,10 +1,12 @@
 // Runs all checks and tests, and ends with one summary. `fast`: the checks, and the tests that need only Node.
 // `kernel`: the tests on the real kernel, as root, one file at a time, and beside them those in guests, which have a
 // kernel of their own (guest/). `all` (the default): both, and the simulation. Each test file runs in a process of its
-// own, under a deadline; see runner/file.ts.
-import { globSync } from "node:fs";
+// own, under a deadline; see runner/file.ts. On a machine that has no kernel for guests yet, it is built meanwhile.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { globSync, mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { whyNoGuests } from "./guest/files.ts";
+import { CACHE, whyNoGuests } from "./guest/files.ts";
 import { CHECKS, runCheck, type CheckResult } from "./runner/checks.ts";
 import { runFile, type FileResult, type RunsIn } from "./runner/file.ts";
 import { whyNoKernelTests } from "./runner/machine.ts";
@@ -22,41 +24,49 @@ type Group = {
   readonly name: "tests" | "simulation" | "kernel" | "guest";
   readonly deadlineMs: number;
   readonly atOnce: number;
-  readonly place: RunsIn;
   /** Why this machine cannot run the group at all. */
-  readonly obstacle?: () => string | undefined;
+  readonly obstacle?: () => string | undefined | Promise<string | undefined>;
 };
 
 const EACH = Math.min(availableParallelism(), 4);
-const TESTS: Group = { name: "tests", deadlineMs: 120_000, atOnce: EACH, place: "here" };
-const SIMULATION: Group = { name: "simulation", deadlineMs: 300_000, atOnce: EACH, place: "here" };
+const TESTS: Group = { name: "tests", deadlineMs: 120_000, atOnce: EACH };
+const SIMULATION: Group = { name: "simulation", deadlineMs: 300_000, atOnce: EACH };
 /** Kernel tests share the machine's routing lock and its neighbour table: one at a time. */
 const KERNEL: Group = {
   name: "kernel",
   deadlineMs: 300_000,
   atOnce: 1,
-  place: "here",
   obstacle: whyNoKernelTests,
 };
 /** A guest has one processor. */
-const GUEST: Group = { name: "guest", deadlineMs: 300_000, atOnce: 1, place: "guest", obstacle: whyNoGuests };
+const GUEST: Group = {
+  name: "guest",
+  deadlineMs: 300_000,
+  atOnce: 1,
+  obstacle: () => guests.then(whyNoGuests),
+};
+let guests: Promise<unknown> = Promise.resolve();
 
 /** One after another; those in one row at the same time. */
 const ROWS: readonly (readonly Group[])[] = [[TESTS], [SIMULATION], [KERNEL, GUEST]];
 
+function placeOf(file: string): RunsIn {
+  return file.endsWith(".guest.test.ts") ? "guest" : "here";
+}
+
 function groupOf(file: string): Group["name"] {
-  if (file.endsWith(".guest.test.ts")) return "guest";
+  if (placeOf(file) === "guest" || file.startsWith("test/guest/")) return "guest";
   if (file.endsWith(".kernel.test.ts") || file.startsWith("test/netns/")) return "kernel";
   return file.startsWith("test/sim/") ? "simulation" : "tests";
 }
 
 /** At most `atOnce` at a time, results in the order of the files. */
-async function runFiles(files: readonly string[], { atOnce, deadlineMs, place }: Group): Promise<FileResult[]> {
+async function runFiles(files: readonly string[], { atOnce, deadlineMs }: Group): Promise<FileResult[]> {
   const results: FileResult[] = [];
   const queue = files.entries();
   const worker = async () => {
     for (const [i, file] of queue) {
-      const result = await runFile(file, deadlineMs, place);
+      const result = await runFile(file, deadlineMs, placeOf(file));
       printFailures(result);
       results[i] = result;
     }
@@ -67,7 +77,7 @@ async function runFiles(files: readonly string[], { atOnce, deadlineMs, place }:
 
 async function runGroup(group: Group, files: readonly string[]): Promise<GroupResult> {
   const startedMs = performance.now();
-  const obstacle = group.obstacle?.();
+  const obstacle = await group.obstacle?.();
   const results =
     obstacle === undefined ? await runFiles(files, group) : files.map((file) => skippedFile(file, obstacle));
   return { name: group.name, ms: performance.now() - startedMs, results, obstacle };
@@ -77,9 +87,17 @@ function skippedFile(file: string, reason: string): FileResult {
   return { file, ms: 0, passed: 0, failures: [], skipped: [{ name: file, reason }], notes: [], output: "" };
 }
 
+/** Takes minutes, of processors that nothing else uses; one at a time on a machine. */
+async function buildGuests(): Promise<void> {
+  mkdirSync(CACHE, { recursive: true });
+  const argv = ["-n", "15", "flock", CACHE, process.execPath, "test/guest/build.ts"];
+  await once(spawn("nice", argv, { stdio: ["ignore", "inherit", "inherit"] }), "exit");
+}
+
 async function main(level: Level): Promise<number> {
   process.chdir(ROOT);
   const parts: readonly string[] = LEVELS[level];
+  if (parts.includes("guest")) guests = buildGuests();
   const checks: CheckResult[] = [];
   if (parts.includes("checks")) for (const check of CHECKS) checks.push(await runCheck(ROOT, check));
   for (const { ok, name, output } of checks) if (!ok) console.log(`FAILED ${name}\n${output}`);

@@ -72,7 +72,7 @@ function buildKernel(source: string): void {
 
 function build(): void {
   if (existsSync(GUEST_DIR)) return;
-  console.error("setup: building the kernel of guests for tests, once for this machine: some minutes ...");
+  console.error("building the kernel of guests, once for this machine: some minutes, beside other tests ...");
   mkdirSync(dirname(GUEST_DIR), { recursive: true });
   const scratch = mkdtempSync(`${GUEST_DIR}.`);
   try {
@@ -87,7 +87,7 @@ function build(): void {
   } catch (error) {
     if (!(error instanceof Obstacle)) throw error;
     writeFileSync(OBSTACLE, `${error.message.split("\n", 1)[0]}\n`);
-    console.error(`setup: could not: ${error.message}\nsetup: tests that need a guest will be skipped`);
+    console.error(`could not build the kernel of guests, so tests that need one are skipped: ${error.message}`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

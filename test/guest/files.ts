@@ -9,7 +9,8 @@ export const PROJECT = join(import.meta.dirname, "../..");
 export const CONFIG = join(import.meta.dirname, "kernel.config");
 export const SHIM_SOURCE = join(import.meta.dirname, "shim.c");
 
-const CACHE = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "weft");
+/** Of this user, for all clones. */
+export const CACHE = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "weft");
 /** With everything in it that guests need; made whole, by a rename. */
 export const GUEST_DIR = join(CACHE, `guest-${recipe()}`);
 export const KERNEL = join(GUEST_DIR, "linux");
@@ -25,7 +26,7 @@ export function whyNoGuests(): string | undefined {
   if (process.getuid?.() !== 0) return "guests need root, to read all of this machine's files";
   if (existsSync(GUEST_DIR)) return undefined;
   const why = existsSync(OBSTACLE) ? readFileSync(OBSTACLE, "utf8").trim() : "it was never built";
-  return `no kernel for guests: ${why}; see \`script/setup test\``;
+  return `no kernel for guests: ${why}; see \`node test/guest/build.ts\``;
 }
 
 function recipe(): string {
