@@ -73,7 +73,7 @@ describe("a subnet that grows, over two hosts", { skip: whyNoKernelTests() ?? fa
     await cluster.reaches(a, b.addresses[0] ?? "");
     await cluster.addHost("h3");
     await cluster.startAgent("h3");
-    await cluster.converged();
+    await cluster.converged([...cluster.hosts, "h3"]);
     const c = await cluster.attach("h3", "local", "lc");
     await cluster.reaches(c, b.addresses[0] ?? "");
     await cluster.reaches(a, c.addresses[0] ?? "");
