@@ -76,7 +76,10 @@ export class Agent {
     this.#options = options;
     const { host, version, kernel, journal, troubles } = options;
     const { bootId, prefixes: hostPrefixes } = kernel.facts();
-    const onNews = () => this.#members.poke();
+    const onNews = () => {
+      this.#members.poke();
+      this.#tellDevices();
+    };
 
     this.view = new KernelView({ ...options, fullEveryMs: PERIOD_MS / 2, poke: () => this.rounds.poke() });
     this.snapshots = new SnapshotSource({ ...options, bootId, hasObserved: () => this.view.state.size > 0 });
@@ -161,8 +164,12 @@ export class Agent {
     this.rounds.pokeFull();
   }
 
-  /** A network, or an administrator, names another device: whether this host has it, its claim says. */
-  #tellDevices(names: string): void {
+  /**
+   * A network, or an administrator, names another device: whether this host has it, its claim says. Once a round,
+   * because asking the mirror at each change would fold in the changes one by one.
+   */
+  #tellDevices(): void {
+    const names = devicesToTell(this.#options.mirror.snapshot(), this.#options.host).join(" ");
     if (names === this.#devices) return;
     this.#devices = names;
     void this.#session.addressesChanged();
@@ -177,7 +184,6 @@ export class Agent {
       this.#session.resend();
     }
     this.#wasSynced = isSynced;
-    this.#tellDevices(devicesToTell(this.#options.mirror.snapshot(), this.#options.host).join(" "));
     this.rounds.poke();
   }
 }

@@ -8,6 +8,7 @@ import { memoryFiles } from "../unit/formats/memoryFiles.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { type Json, must, run, until } from "./lab/cluster.ts";
 import { HostTools, whyNoTools } from "./lab/hostTools.ts";
+import { rackspaceStanzas } from "./lab/recipe.ts";
 
 const TAG = `wf${process.pid.toString(36)}`;
 
@@ -17,21 +18,7 @@ function recipe(n: number): string {
 iface eth2 inet static
     address 192.168.66.1${n}/24
 
-auto encap-mgmt
-iface encap-mgmt inet manual
-    pre-up ip link add encap-mgmt type vxlan id 236 group 239.0.0.236 dev eth2 ttl 5 dstport 4789 || true
-    up ip link set $IFACE up
-    down ip link set $IFACE down
-    post-down ip link del encap-mgmt || true
-
-auto br-mgmt
-iface br-mgmt inet static
-    bridge_stp off
-    bridge_waitport 0
-    bridge_fd 0
-    bridge_ports encap-mgmt
-    address 172.29.236.1${n}/22
-
+${rackspaceStanzas(`address 172.29.236.1${n}/22`)}
 iface uni inet manual
     pre-up ip link add uni mtu 1400 type vxlan id 77 local 192.168.66.1${n} dstport 4789
     up bridge fdb append 00:00:00:00:00:00 dev uni dst 192.168.66.1${3 - n} self permanent

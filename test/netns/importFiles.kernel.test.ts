@@ -7,6 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, type Json, must, run, until } from "./lab/cluster.ts";
 import { HostTools, whyNoTools } from "./lab/hostTools.ts";
+import { rackspaceStanzas } from "./lab/recipe.ts";
+import { addSecond } from "./lab/second.ts";
 
 const WEFT = join(import.meta.dirname, "../../bin/weft");
 
@@ -24,23 +26,7 @@ iface eth2 inet static
     address 172.31.78.${10 + number(host)}
     netmask 255.255.255.0
 
-auto encap-mgmt
-iface encap-mgmt inet manual
-    pre-up ip link add encap-mgmt type vxlan id 236 group 239.0.0.236 dev eth2 ttl 5 dstport 4789 || true
-    up ip link set $IFACE up
-    down ip link set $IFACE down
-    post-down ip link del encap-mgmt || true
-
-auto br-mgmt
-iface br-mgmt inet static
-    bridge_stp off
-    bridge_waitport 0
-    bridge_fd 0
-    bridge_ports encap-mgmt
-    address ${addressOf(host)}
-    netmask 255.255.252.0
-    offload-sg off
-`;
+${rackspaceStanzas(`address ${addressOf(host)}`, "netmask 255.255.252.0", "offload-sg off")}`;
   const linkOf = async (host: string, name: string): Promise<Json> =>
     JSON.parse(await must("ip", "-n", cluster.netnsOf(host), "-d", "-j", "link", "show", name))[0];
   const weft = async (...words: readonly string[]) => {
@@ -55,9 +41,7 @@ iface br-mgmt inet static
     await must("ip", "-n", cluster.wire, "link", "set", "lan2", "up");
     for (const host of cluster.hosts) {
       const netns = cluster.netnsOf(host);
-      const pair = `link add eth2 netns ${netns} type veth peer name s${host} netns ${cluster.wire}`;
-      await must("ip", ...pair.split(" "));
-      await must("ip", "-n", cluster.wire, "link", "set", `s${host}`, "master", "lan2", "up");
+      await addSecond(cluster.wire, { netns, port: `s${host}`, lan: "lan2" });
       await tools.apply(netns, "ifupdown", [{ path: "interfaces", text: filesOf(host) }]);
       writeFileSync(join(cluster.folder, `interfaces-${host}`), filesOf(host));
     }

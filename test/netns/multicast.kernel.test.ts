@@ -8,6 +8,7 @@ import { Cluster, must, packetsAt, run, until, type Json, type Workload } from "
 import * as frames from "./lab/frames.ts";
 import { Interface } from "./lab/interface.ts";
 import { dial, Listener } from "./lab/tcp.ts";
+import { addSecond } from "./lab/second.ts";
 
 const LAN = "lan2";
 const NETWORKS = {
@@ -53,26 +54,8 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
   const isIn = async (host: string, dev: string, group: string) =>
     (await run("ip", "-n", cluster.netnsOf(host), "maddr", "show", "dev", dev)).stdout.includes(` ${group}\n`);
   /** Its port on the second underlay, and the device. */
-  const addSecond = async (netns: string, port: string, address: string) => {
-    await must(
-      "ip",
-      "link",
-      "add",
-      "eth2",
-      "netns",
-      netns,
-      "type",
-      "veth",
-      "peer",
-      "name",
-      port,
-      "netns",
-      cluster.wire,
-    );
-    await must("ip", "-n", cluster.wire, "link", "set", port, "master", LAN, "up");
-    await must("ip", "-n", netns, "link", "set", "eth2", "up");
-    await must("ip", "-n", netns, "addr", "add", `${address}/24`, "dev", "eth2");
-  };
+  const addSecondTo = (netns: string, port: string, address: string) =>
+    addSecond(cluster.wire, { netns, port, lan: LAN }, address);
   const everyPair = async (network: string) => {
     for (const a of cluster.hosts)
       for (const b of cluster.hosts)
@@ -83,7 +66,7 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
     await cluster.open();
     await must("ip", "-n", cluster.wire, "link", "add", LAN, "type", "bridge");
     await must("ip", "-n", cluster.wire, "link", "set", LAN, "up");
-    for (const host of cluster.hosts) await addSecond(cluster.netnsOf(host), `s${host}`, second(host));
+    for (const host of cluster.hosts) await addSecondTo(cluster.netnsOf(host), `s${host}`, second(host));
     await put("lan");
     await put("mgmt");
     await cluster.converged();
@@ -148,7 +131,7 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
   test("a machine without an agent is in the group once the network names it", async () => {
     await must("ip", "netns", "add", old);
     const ip = (...words: string[]) => must("ip", "-n", old, ...words);
-    await addSecond(old, "sold", OLD.underlay);
+    await addSecondTo(old, "sold", OLD.underlay);
     const recipe = ["id", "236", "group", "239.0.0.236", "dev", "eth2", "ttl", "5", "dstport", "4789"];
     await ip("link", "add", "encap-236", "type", "vxlan", ...recipe);
     await ip("link", "add", "br-mgmt", "type", "bridge");
@@ -229,7 +212,7 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
     await cluster.converged();
     assert.equal(await wx("h2", "mgmt", "wx236"), undefined);
     await cluster.reaches(of("mgmt-h1"), v4(of("mgmt-h3")));
-    await addSecond(cluster.netnsOf("h2"), "sh2", second("h2"));
+    await addSecondTo(cluster.netnsOf("h2"), "sh2", second("h2"));
     await cluster.reaches(of("mgmt-h1"), v4(of("mgmt-h2")));
     await until(
       "the condition ends",

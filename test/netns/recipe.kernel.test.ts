@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, must, run, until, type Json, type Workload } from "./lab/cluster.ts";
 import { dial, Listener } from "./lab/tcp.ts";
+import { addSecond } from "./lab/second.ts";
 
 const OLD = { underlay: "172.31.78.99", address: "172.29.239.99" };
 /** The recipe's own words, but for what the host is called. */
@@ -19,26 +20,8 @@ describe("a segment in the hosts' own namespace, by multicast", {
   const listeners: Listener[] = [];
   const second = (host: string) => cluster.underlayOf(host).replace(".77.", ".78.");
   const addressOf = (host: string) => `172.29.236.${10 + Number(host.slice(1))}`;
-  const addSecond = async (netns: string, port: string, address: string) => {
-    await must(
-      "ip",
-      "link",
-      "add",
-      "eth2",
-      "netns",
-      netns,
-      "type",
-      "veth",
-      "peer",
-      "name",
-      port,
-      "netns",
-      cluster.wire,
-    );
-    await must("ip", "-n", cluster.wire, "link", "set", port, "master", "lan2", "up");
-    await must("ip", "-n", netns, "link", "set", "eth2", "up");
-    await must("ip", "-n", netns, "addr", "add", `${address}/24`, "dev", "eth2");
-  };
+  const addSecondTo = (netns: string, port: string, address: string) =>
+    addSecond(cluster.wire, { netns, port, lan: "lan2" }, address);
   const weft = async (...words: readonly string[]) => {
     const { code, stdout, stderr } = await cluster.weft(...words);
     assert.equal(code, 0, `${words.join(" ")}: ${stderr}`);
@@ -52,9 +35,9 @@ describe("a segment in the hosts' own namespace, by multicast", {
     await cluster.open();
     await must("ip", "-n", cluster.wire, "link", "add", "lan2", "type", "bridge");
     await must("ip", "-n", cluster.wire, "link", "set", "lan2", "up");
-    for (const host of cluster.hosts) await addSecond(cluster.netnsOf(host), `s${host}`, second(host));
+    for (const host of cluster.hosts) await addSecondTo(cluster.netnsOf(host), `s${host}`, second(host));
     await must("ip", "netns", "add", old);
-    await addSecond(old, "sold", OLD.underlay);
+    await addSecondTo(old, "sold", OLD.underlay);
     for (const words of [
       ["link", "add", "encap-236", "type", "vxlan", ...RECIPE],
       ["link", "add", "br-mgmt", "type", "bridge"],

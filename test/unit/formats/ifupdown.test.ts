@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { read } from "./memoryFiles.ts";
+import { rackspaceStanzas } from "../../netns/lab/recipe.ts";
 
 /** The recipe, with the addresses that its page lost. */
 const RECIPE = `auto eth2
@@ -10,23 +11,7 @@ iface eth2 inet static
     address 192.168.66.11
     netmask 255.255.255.0
 
-auto encap-mgmt
-iface encap-mgmt inet manual
-    pre-up ip link add encap-mgmt type vxlan id 236 group 239.0.0.236 dev eth2 ttl 5 dstport 4789 || true
-    up ip link set $IFACE up
-    down ip link set $IFACE down
-    post-down ip link del encap-mgmt || true
-
-auto br-mgmt
-iface br-mgmt inet static
-    bridge_stp off
-    bridge_waitport 0
-    bridge_fd 0
-    bridge_ports encap-mgmt
-    address 172.29.236.11
-    netmask 255.255.252.0
-    offload-sg off
-`;
+${rackspaceStanzas("address 172.29.236.11", "netmask 255.255.252.0", "offload-sg off")}`;
 
 const none = { addresses: [], routes: [], neighbours: [] };
 const bridge = { kind: "bridge", ...none, stp: false, forwardDelay: 15 };

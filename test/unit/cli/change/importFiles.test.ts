@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { CommandLine } from "../commandLine.ts";
+import { rackspaceStanzas } from "../../../netns/lab/recipe.ts";
 
 const cli = new CommandLine();
 
@@ -18,23 +19,7 @@ auto eth2
 iface eth2 inet static
     address 192.168.66.1${n}/24
 
-auto encap-mgmt
-iface encap-mgmt inet manual
-    pre-up ip link add encap-mgmt type vxlan id 236 group 239.0.0.236 dev eth2 ttl 5 dstport 4789 || true
-    up ip link set $IFACE up
-    down ip link set $IFACE down
-    post-down ip link del encap-mgmt || true
-
-auto br-mgmt
-iface br-mgmt inet static
-    bridge_stp off
-    bridge_waitport 0
-    bridge_fd 0
-    bridge_ports encap-mgmt
-    address 172.29.236.1${n}
-    netmask 255.255.252.0
-    offload-sg off
-`;
+${rackspaceStanzas(`address 172.29.236.1${n}`, "netmask 255.255.252.0", "offload-sg off")}`;
   writeFileSync(path, changes(text));
   return path;
 }
