@@ -6,7 +6,7 @@ import type { Endpoint } from "../src/model/resource.ts";
 import { call, type Cluster, must, until } from "../test/netns/lab/cluster.ts";
 import * as frames from "../test/netns/lab/frames.ts";
 import { Interface } from "../test/netns/lab/interface.ts";
-import { addBareHosts, handmadeSwitched, type Pair } from "./lab/handmade.ts";
+import { BARE, handmadeSwitched, type Pair } from "./lab/handmade.ts";
 import { inside, pathOf, withCluster } from "./lab/lab.ts";
 import { median, quantilesOf, show } from "./lab/report.ts";
 import { connectUs, gigabits, roundTripUs } from "./lab/traffic.ts";
@@ -89,7 +89,7 @@ async function membersPair(cluster: Cluster): Promise<Pair> {
 
 /** The hand-made segment, its bridged frames through iptables as OpenNebula's driver would have it, rule by rule. */
 async function iptablesPair(cluster: Cluster): Promise<Pair> {
-  await addBareHosts(cluster);
+  for (const host of BARE) await cluster.addHost(host);
   const pair = await handmadeSwitched(cluster);
   const lines = [
     "*filter",

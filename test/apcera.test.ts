@@ -37,15 +37,16 @@ class Cluster {
     return cluster;
   }
 
-  async write(write: Exclude<Write, { readonly verb: "join" }>): Promise<Outcome> {
+  async write(write: Exclude<Write, { readonly verb: "join" }>, ms = 2000): Promise<Outcome> {
     const { control, clock } = this.world;
-    const [outcome] = await Promise.all([control?.write(write) ?? assert.fail("no server"), clock.advance(2000)]);
+    const [outcome] = await Promise.all([control?.write(write) ?? assert.fail("no server"), clock.advance(ms)]);
     return outcome;
   }
 
-  async import(conf: string): Promise<void> {
-    const { resources: items } = parseApply(applyOf(parseApceraConfig(conf, "cluster.conf")));
-    await this.write({ verb: "apply", items });
+  async import(conf: string, ms?: number): Promise<void> {
+    const known = await this.snapshot();
+    const { resources: items } = parseApply(applyOf(parseApceraConfig(conf, "cluster.conf"), {}, known));
+    await this.write({ verb: "apply", items }, ms);
   }
 
   async create(name: string, more: object = {}): Promise<Network> {
@@ -209,15 +210,27 @@ test("AP-5 GRE: a device to each other host with members, the VNI as key", async
   }
 });
 
-test("AP-6 GRE to VXLAN: a changed file is for new networks; one without members changes when told to", async (t) => {
+test("AP-6 GRE to VXLAN: another file converts the networks that are GRE by the pool, and no other", async (t) => {
   const cluster = await Cluster.open(t, GRE);
-  await cluster.create("net1");
+  for (const name of ["net1", "net2"]) await cluster.create(name, name === "net2" ? { ipam: "local" } : {});
+  await cluster.create("chosen", { driver: "vxlan" });
+  await cluster.create("own", { pool: undefined, driver: "gre", subnets: [{ cidr: "10.99.0.0/24" }] });
+  for (const network of ["net1", "net2", "own"])
+    for (const host of ["h1", "h2"]) await cluster.attach(host, network, `${network}-${host}`);
+  const before = await cluster.snapshot();
+  await cluster.import(GLOBAL, 20);
+  const { conversions, ...after } = await cluster.snapshot();
+  const changes = conversions.map(({ spec }) => `${spec.network} ${spec.from.driver} ${spec.to.driver}`);
+  assert.deepEqual(changes.sort(), ["net1 gre vxlan", "net2 gre vxlan"]);
+  assert.deepEqual(after.endpoints, before.endpoints, "members stay");
+  await cluster.create("net3");
+  await cluster.world.clock.advance(30_000);
+  assert.deepEqual((await cluster.snapshot()).conversions, []);
+  const drivers = ["chosen vxlan", "net1 vxlan", "net2 vxlan", "net3 vxlan", "own gre"];
+  assert.deepEqual(await driversIn(cluster), drivers);
+  await cluster.world.assertConverged("converted");
   await cluster.import(GLOBAL);
-  await cluster.create("net2");
-  assert.deepEqual(await driversIn(cluster), ["net1 gre", "net2 vxlan"]);
-  assert.equal((await cluster.create("net1")).spec.driver, "gre", "a put that says nothing of it");
-  await cluster.create("net1", { driver: "vxlan" });
-  assert.deepEqual(await driversIn(cluster), ["net1 vxlan", "net2 vxlan"]);
+  assert.deepEqual((await cluster.snapshot()).conversions, [], "the same again changes nothing");
 });
 
 async function driversIn(cluster: Cluster): Promise<readonly string[]> {

@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { after, test } from "node:test";
+import { CONDITION_REASONS } from "../src/control/report/conditions.ts";
 import { RULES } from "../src/model/check.ts";
 import { CODES } from "../src/doors/cni/refusal.ts";
+import { type Driver, DRIVERS, DRIVER_NAMES } from "../src/model/driver.ts";
 import { REASONS } from "../src/model/fault.ts";
+import { FEATURES } from "../src/model/features.ts";
 import { MAY_IMPORT } from "./tidy.ts";
 import { closeAll, open } from "./unit/api/lab.ts";
 
@@ -63,6 +66,31 @@ test("docs/operations.md explains every finding of a check, with its kind", () =
     kinds.has(kind) ? [[rule, kind]] : [],
   );
   assert.deepEqual(described, Object.entries(RULES));
+});
+
+test("docs/operations.md has every reason of a condition, and no other", () => {
+  const table = /^## Conditions$([\s\S]*?)^## /m.exec(page("operations.md"))?.[1] ?? "";
+  assert.deepEqual(
+    rowsOf(table).map(([reason]) => reason),
+    CONDITION_REASONS,
+  );
+});
+
+test("docs/operations.md says what every driver needs of a host", () => {
+  const text = page("operations.md");
+  const needs = rowsOf(text).filter(([name]) => DRIVER_NAMES.includes(name as Driver));
+  assert.deepEqual(
+    needs.map(([name]) => name),
+    DRIVER_NAMES,
+  );
+  const needsOf = (name: string) => Object.values(DRIVERS[name as Driver].needs).flat();
+  const all = needsOf("bridge").filter((feature) => DRIVER_NAMES.every((name) => needsOf(name).includes(feature)));
+  const ofAll = text.split("\n").find((line) => line.startsWith("| all drivers |"));
+  for (const [name, cells] of needs)
+    for (const feature of needsOf(name)) {
+      const from = FEATURES[feature].from.replace(/^(?:kernel module|package|a kernel with option) ([^;]+).*/, "`$1`");
+      assert.ok((all.includes(feature) ? ofAll : cells[0])?.includes(from), `${name}: ${from}`);
+    }
 });
 
 test("docs/api.md has every request of the API", async () => {

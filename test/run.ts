@@ -1,7 +1,7 @@
 // Runs all checks and tests, and ends with one summary. `fast`: the checks, and the tests that need only Node.
-// `kernel`: the tests on the real kernel, as root, one file at a time, and beside them those in guests, which have a
-// kernel of their own (guest/). `all` (the default): both, and the simulation. Each test file runs in a process of its
-// own, under a deadline; see runner/file.ts. On a machine that has no kernel for guests yet, it is built meanwhile.
+// `kernel`: the tests on the real kernel, as root, and beside them those in guests, which have a kernel of their own
+// (guest/). `all` (the default): both, and the simulation. Each test file runs in a process of its own, under a
+// deadline; see runner/file.ts. On a machine that has no kernel for guests yet, it is built meanwhile.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { globSync, mkdirSync } from "node:fs";
@@ -31,7 +31,7 @@ type Group = {
 const EACH = Math.min(availableParallelism(), 4);
 const TESTS: Group = { name: "tests", deadlineMs: 120_000, atOnce: EACH };
 const SIMULATION: Group = { name: "simulation", deadlineMs: 300_000, atOnce: EACH };
-/** Kernel tests share the machine's routing lock and its neighbour table: one at a time. */
+/** Kernel tests share the machine's routing lock and its processors: one at a time, and two when no guest runs. */
 const KERNEL: Group = {
   name: "kernel",
   deadlineMs: 300_000,
@@ -47,8 +47,8 @@ const GUEST: Group = {
 };
 let guests: Promise<unknown> = Promise.resolve();
 
-/** One after another; those in one row at the same time. */
-const ROWS: readonly (readonly Group[])[] = [[TESTS], [SIMULATION], [KERNEL, GUEST]];
+/** One after another; those in one row at the same time. What the first leaves free, the second takes. */
+const ROWS: readonly (readonly Group[])[] = [[TESTS], [SIMULATION], [GUEST, KERNEL]];
 
 function placeOf(file: string): RunsIn {
   return file.endsWith(".guest.test.ts") ? "guest" : "here";
@@ -60,8 +60,12 @@ function groupOf(file: string): Group["name"] {
   return file.startsWith("test/sim/") ? "simulation" : "tests";
 }
 
-/** At most `atOnce` at a time, results in the order of the files. */
-async function runFiles(files: readonly string[], { atOnce, deadlineMs }: Group): Promise<FileResult[]> {
+/** At most `atOnce` at a time, and one more from when `freed` resolves. Results are in the order of the files. */
+async function runFiles(
+  files: readonly string[],
+  { atOnce, deadlineMs }: Group,
+  freed: Promise<unknown> | undefined,
+): Promise<FileResult[]> {
   const results: FileResult[] = [];
   const queue = files.entries();
   const worker = async () => {
@@ -71,15 +75,16 @@ async function runFiles(files: readonly string[], { atOnce, deadlineMs }: Group)
       results[i] = result;
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  const workers = Array.from({ length: atOnce }, worker);
+  await Promise.all([...workers, ...(freed === undefined ? [] : [freed.then(worker)])]);
   return results;
 }
 
-async function runGroup(group: Group, files: readonly string[]): Promise<GroupResult> {
+async function runGroup(group: Group, files: readonly string[], freed?: Promise<unknown>): Promise<GroupResult> {
   const startedMs = performance.now();
   const obstacle = await group.obstacle?.();
   const results =
-    obstacle === undefined ? await runFiles(files, group) : files.map((file) => skippedFile(file, obstacle));
+    obstacle === undefined ? await runFiles(files, group, freed) : files.map((file) => skippedFile(file, obstacle));
   return { name: group.name, ms: performance.now() - startedMs, results, obstacle };
 }
 
@@ -106,7 +111,9 @@ async function main(level: Level): Promise<number> {
   for (const row of ROWS) {
     const wanted = row.filter(({ name }) => parts.includes(name));
     const filesOf = ({ name }: Group) => files.filter((file) => groupOf(file) === name);
-    groups.push(...(await Promise.all(wanted.map((group) => runGroup(group, filesOf(group))))));
+    const running: Promise<GroupResult>[] = [];
+    for (const group of wanted) running.push(runGroup(group, filesOf(group), running[0]));
+    groups.push(...(await Promise.all(running)));
   }
   return printSummary(checks, groups);
 }

@@ -4,8 +4,12 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { Cluster, must } from "../../test/netns/lab/cluster.ts";
 
-export async function withCluster(hostCount: number, work: (cluster: Cluster) => Promise<void>): Promise<void> {
-  const cluster = new Cluster(hostCount);
+/** `made`: how many hosts, or a cluster that is not open yet. */
+export async function withCluster<C extends Cluster>(
+  made: number | C,
+  work: (cluster: C) => Promise<void>,
+): Promise<void> {
+  const cluster = (typeof made === "number" ? new Cluster(made) : made) as C;
   const interrupted = once(process, "SIGINT").then(() => Promise.reject(new Error("interrupted")));
   try {
     await Promise.race([cluster.open().then(() => work(cluster)), interrupted]);
@@ -33,10 +37,15 @@ export async function bridge(netns: string, commands: readonly string[]): Promis
   for (const command of commands) await must("bridge", "-n", netns, ...command.split(" "));
 }
 
-/** A namespace of the cluster's, whose bridges do not pass frames through the firewall (by default they do). */
+/** A namespace of the cluster's, with bridgesOnly(). */
 export async function addNamespace(cluster: Cluster, name: string): Promise<string> {
   const netns = await cluster.addWorkloadNetns(name);
+  await bridgesOnly(netns);
+  return netns;
+}
+
+/** Bridges of a namespace do not pass frames through the firewall, as on a machine without Docker or Kubernetes. */
+export async function bridgesOnly(netns: string): Promise<void> {
   const keys = ["iptables", "ip6tables", "arptables"].map((table) => `net.bridge.bridge-nf-call-${table}=0`);
   if (existsSync("/proc/sys/net/bridge")) await must(...inside(pathOf(netns), ["sysctl", "-q", "-w", ...keys]));
-  return netns;
 }

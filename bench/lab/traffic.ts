@@ -14,7 +14,8 @@ export async function gigabits({ from, to, address }: Pair, seconds: number): Pr
   try {
     await until("iperf3 listens", async () => (await must(...inside(to, ["ss", "-Hltn", `sport = :${PORT}`]))) !== "");
     const client = ["iperf3", "--client", address, "--port", PORT, "--time", String(seconds), "--json"];
-    const { end } = JSON.parse(await must(...inside(from, client))) as IperfResult;
+    const { end, error } = JSON.parse((await run(...inside(from, client))).stdout) as IperfResult;
+    if (end.sum_received === undefined) throw new Error(`iperf3 to ${address}: ${error ?? "no result"}`);
     return end.sum_received.bits_per_second / 1e9;
   } finally {
     const ended = server.exitCode === null ? once(server, "exit") : undefined;
@@ -23,7 +24,10 @@ export async function gigabits({ from, to, address }: Pair, seconds: number): Pr
   }
 }
 
-type IperfResult = { readonly end: { readonly sum_received: { readonly bits_per_second: number } } };
+type IperfResult = {
+  readonly end: { readonly sum_received?: { readonly bits_per_second: number } };
+  readonly error?: string;
+};
 
 function listen(netns: string): ChildProcess {
   const [program = "", ...args] = inside(netns, ["iperf3", "--server", "--one-off", "--port", PORT]);

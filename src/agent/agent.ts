@@ -7,10 +7,10 @@
 //   workload --attach--> journal --> compile --> diff <-- observe <-- kernel
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
+import type { KernelState } from "../datapath/state/state.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { devicesToTell } from "../model/hostDevices.ts";
 import type { Trial } from "../model/preflight.ts";
-import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import { Attacher } from "./endpoint/attach.ts";
 import { NetworkContexts } from "./endpoint/compile.ts";
@@ -28,40 +28,43 @@ import { GroupHolder } from "./reconcile/groupHolder.ts";
 import { NextHops } from "./reconcile/nextHops.ts";
 import { PERIOD_MS, Rounds } from "./reconcile/rounds.ts";
 import { SnapshotSource, START_GRACE_MS } from "./reconcile/snapshotSource.ts";
+import { type TakeOverOptions, TakeOvers } from "./reconcile/takeOvers.ts";
 import { answerChecks } from "./server/checkResponder.ts";
 import { Decommission, rejoin } from "./server/decommission.ts";
 import { GroupProbes } from "./server/groupProbes.ts";
+import { OffloadProbes } from "./server/offloadProbes.ts";
 import { PathProbes } from "./server/pathProbes.ts";
 import { tryWays as tryAll } from "./server/preflight.ts";
 import { registrarOf, rewind } from "./server/register.ts";
 import { firstReport, Reporter } from "./server/report.ts";
-import { saveSnapshots, Session, type SessionOptions } from "./server/session.ts";
+import { Session, type SessionOptions } from "./server/session.ts";
 import { together } from "./together.ts";
 import { Members } from "./workload/members.ts";
 
-export type AgentOptions = SessionOptions & {
-  readonly host: string;
-  readonly version: string;
-  readonly kernel: Kernel;
-  readonly journal: Journal;
-  readonly blockLease: BlockLease;
-  /** A new identifier for each endpoint of a local network. */
-  readonly uid: () => string;
-  /** Called with the newest snapshot, at most once a second: kept for a start without the server. */
-  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
-  /** What is wrong with this host's files or its kernel's tables, a line each; reported as conditions. */
-  readonly troubles: () => readonly string[];
-  /** Addresses that workloads must not reach, beside other hosts': the server's. */
-  readonly management?: () => readonly string[];
-};
+export type AgentOptions = SessionOptions &
+  Pick<TakeOverOptions, "takeOvers"> & {
+    readonly host: string;
+    readonly version: string;
+    readonly kernel: Kernel;
+    readonly journal: Journal;
+    readonly blockLease: BlockLease;
+    /** A new identifier for each endpoint of a local network. */
+    readonly uid: () => string;
+    /** What is wrong with this host's files or its kernel's tables, a line each; reported as conditions. */
+    readonly troubles: () => readonly string[];
+    /** Addresses that workloads must not reach, beside other hosts': the server's. */
+    readonly management?: () => readonly string[];
+  };
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #session: Session;
   readonly #probes: PathProbes;
   readonly #groups: GroupProbes;
+  readonly #offloads: OffloadProbes;
   readonly #decommission: Decommission;
   readonly #members: Members;
+  readonly #takeOvers: TakeOvers;
   readonly view: KernelView;
   readonly snapshots: SnapshotSource;
   readonly rounds: Rounds;
@@ -88,25 +91,35 @@ export class Agent {
     this.#session = new Session(options, firstReport({ host, bootId, version, hostPrefixes }));
     this.#probes = new PathProbes(options);
     this.#groups = new GroupProbes({ ...options, isProven: (peer) => this.#probes.isProven(peer) });
+    this.#offloads = new OffloadProbes({
+      ...options,
+      paths: () => this.#probes.possible,
+      onVerdict: () => this.rounds.pokeFull(),
+    });
     const round = () => this.rounds.now().then(() => portsIn(this.view.state));
     this.#decommission = new Decommission({ ...options, round });
     const adopter = new Adopter(options);
     const nextHops = new NextHops(options);
     const hostNamespace = new HostNamespace(options);
+    const takeOvers = this.#takeOversWith(nextHops);
+    this.#takeOvers = takeOvers;
     const conditions = () => [
       ...this.#decommission.conditions(),
       ...journal.troubles,
       ...troubles(),
       ...nextHops.conditions,
       ...hostNamespace.conditions,
+      ...this.#offloads.conditions(this.view.state),
+      ...takeOvers.conditions,
       ...adopter.conditions,
     ];
-    const probed = { probes: this.#probes, groups: this.#groups };
+    const probed = { probes: this.#probes, groups: this.#groups, offloads: this.#offloads };
     this.reporter = new Reporter({ ...shared, ...probed, session: this.#session, conditions });
 
     const cutFlows = flowCutter(kernel, host);
     const groups = new GroupHolder(options);
-    const roundParts = { ...shared, adopter, nextHops, hostNamespace, groups, cutFlows };
+    const faultyIn = (actual: KernelState) => this.#offloads.faultyIn(actual);
+    const roundParts = { ...shared, adopter, nextHops, hostNamespace, groups, cutFlows, takeOvers, faultyIn };
     this.rounds = new Rounds(roundParts, this.reporter, () => this.registrar.poke());
     const onRefused = (refused: readonly string[]) => this.reporter.unregistered(refused);
     this.registrar = registrarOf({ ...shared, rounds: this.rounds, onRefused });
@@ -131,6 +144,19 @@ export class Agent {
     answerChecks({ ...shared, rounds: this.rounds, registrar: this.registrar, attacher: this.attacher, tryWays });
   }
 
+  /** When a device has changed hands, the host's routes are others, which is no drift, and so is its claim. */
+  #takeOversWith(nextHops: NextHops): TakeOvers {
+    return new TakeOvers(this.#options, {
+      reached: () => this.#session.isHeard(),
+      isSynced: () => this.snapshots.isSynced,
+      poke: () => {
+        nextHops.again();
+        this.view.diverged();
+        void this.#session.addressesChanged();
+      },
+    });
+  }
+
   /** What the server is told of this host. */
   get report(): HostReport {
     return this.#session.report;
@@ -147,7 +173,9 @@ export class Agent {
       (signal) => this.#members.run(signal),
       (signal) => this.#probes.run(signal),
       (signal) => this.#groups.run(signal),
-      (signal) => saveSnapshots(this.#options, this.#options.saveSnapshot, signal),
+      (signal) => this.#takeOvers.run(signal),
+      (signal) => this.#offloads.run(signal),
+      (signal) => this.#session.saved.run(signal),
       (signal) => limitFlowShares(this.#options, signal, flows),
       (signal) => this.#listen(signal),
     ]);
@@ -157,7 +185,11 @@ export class Agent {
   async #listen(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, journal, clock } = this.#options;
     const event = () => this.view.observer.event(signal);
-    kernel.watch(event, signal, () => void this.#session.addressesChanged());
+    const moved = () => {
+      this.#offloads.addressesChanged();
+      void this.#session.addressesChanged();
+    };
+    kernel.watch(event, signal, moved);
     mirror.onChange(() => this.#mirrorChanged(signal));
     mirror.onRewind((revision) => rewind(journal, revision));
     await clock.sleep(START_GRACE_MS, signal);

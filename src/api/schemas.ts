@@ -21,9 +21,14 @@ import { Text, Texts, optional, strictObject } from "../model/schema.ts";
 import * as status from "../model/status.ts";
 
 const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
-const ReclaimAfter = optional(
-  Type.Number({ description: "After how much silence the server gives a host's blocks to others. Absent: never." }),
-);
+const Patience = {
+  suspectAfterMs: Type.Number({
+    description: "After how much silence a host is suspect: agents report three times in it.",
+  }),
+  reclaimAfterMs: optional(
+    Type.Number({ description: "After how much silence the server gives a host's blocks to others. Absent: never." }),
+  ),
+};
 const Count = Type.Integer({ minimum: 0 });
 
 function envelope(kind: Kind) {
@@ -83,7 +88,7 @@ export const SCHEMAS = {
     cluster: Text("Two servers with different stores never have the same."),
     token: Text("The host's own credential from now on."),
     host: resources.Host,
-    reclaimAfterMs: ReclaimAfter,
+    ...Patience,
   }),
   EndpointClaim: input.EndpointClaim,
   EndpointClaims: input.EndpointClaims,
@@ -118,7 +123,7 @@ export const SCHEMAS = {
   PreflightReport: preflight.PreflightReport,
   SpaceMap,
   Done: strictObject({ revision: Revision }),
-  Heard: strictObject({ revision: Revision, reclaimAfterMs: ReclaimAfter }),
+  Heard: strictObject({ revision: Revision, ...Patience }),
   Version: strictObject({ version: Type.String(), cluster: Type.String() }),
   Problem: strictObject(
     {

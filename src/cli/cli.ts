@@ -28,7 +28,8 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       name: "network",
       alias: "net",
       about:
-        "networks: create, list, show, edit, delete, export; range, reserve, quota; join, leave, migrate, migration",
+        "networks: create, list, show, edit, delete, export; range, reserve, quota; join, leave, members, " +
+        "migrate, migration, conversion",
       load: () => import("./network/network.ts"),
     },
     {
@@ -39,7 +40,7 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "host",
-      about: "machines with an agent: list, show, set, drain, resume, reclaim, delete, accept-history",
+      about: "machines with an agent: list, show, set, preflight, drain, resume, reclaim, delete, accept-history",
       load: () => import("./host/host.ts"),
     },
     {
@@ -50,7 +51,7 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "ipam",
-      about: "addresses: check server against hosts, map a network, hold and release",
+      about: "addresses: check server against hosts, map a network, hold, release",
       load: () => import("./address/ipam.ts"),
     },
     {
@@ -66,7 +67,7 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     {
       name: "physical",
       kind: "physicalnetwork",
-      about: "physical networks that VLANs are on: create, list, show, edit, delete",
+      about: "what devices of hosts lead to: create, list, show, edit, delete",
       load: () => import("./network/physical.ts"),
     },
     {
@@ -95,7 +96,7 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "import",
-      about: "take over the networks of another system: dcos, apcera",
+      about: "create networks from files: dcos, apcera, ifupdown, netplan, networkd",
       load: () => import("./change/import.ts"),
     },
   ],

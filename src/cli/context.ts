@@ -24,6 +24,7 @@ export type PurgeFlags = {
   readonly netnsPrefix?: string;
   readonly cniDir?: string;
   readonly etcDir?: string;
+  readonly runDir?: string;
   readonly ovsdb?: string;
   readonly yes?: boolean;
 };

@@ -105,7 +105,7 @@ type Line = {
 };
 
 function addressOf({ url }: Peer): RequestOptions {
-  const socketPath = /^unix:(\/.+)$/.exec(serverUrl(url, "--server"))?.[1];
+  const socketPath = /^unix:(.+)$/.exec(serverUrl(url, "--server"))?.[1];
   if (socketPath !== undefined) return { socketPath, protocol: "http:", host: "localhost" };
   const parsed = new URL(url);
   // Takes the brackets off an IPv6 address.

@@ -7,8 +7,13 @@ import type { HostReport } from "../model/status.ts";
 
 /** `token` is the host's own credential from now on; a claim of a known host without it is refused (`host-claimed`). */
 export type Joined = Heard & { readonly cluster: string; readonly token: string; readonly host: Host };
-/** The server's answer to a host that it has heard: after how much silence it reclaims hosts; absent: never. */
-export type Heard = { readonly reclaimAfterMs?: number };
+/** The server's answer to a host that it has heard: its settings for silent hosts. */
+export type Heard = {
+  /** After this much silence a host is suspect; absent: the server is an earlier one. */
+  readonly suspectAfterMs?: number;
+  /** After this much it is reclaimed; absent: never. */
+  readonly reclaimAfterMs?: number;
+};
 
 export interface Transport {
   /** Claims the host's name, or confirms it with the host's own token. Idempotent; updates underlay address and MTU. */

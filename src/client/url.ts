@@ -3,7 +3,7 @@ import { Fault } from "../model/fault.ts";
 
 /** The text itself; a Fault `request-invalid` at `where`, with the address that was probably meant. */
 export function serverUrl(text: string, where: string): string {
-  if (/^unix:\/./.test(text)) return text;
+  if (/^unix:./.test(text)) return text;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") {
     const extra = url.username + url.password + url.search + url.hash;

@@ -18,6 +18,7 @@ import { convertOn } from "./hosts/conversions.ts";
 import { followAs } from "./commit/follow.ts";
 import { type Role, roleSecret } from "./hosts/credentials.ts";
 import { joinWith } from "./hosts/joins.ts";
+import type { LivenessSettings } from "./hosts/liveness.ts";
 import { type ReclaimOptions, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
 import { type ControlOptions, type Parts, assemble } from "./parts.ts";
 import type { Condition } from "./report/conditions.ts";
@@ -56,9 +57,9 @@ export class Control {
     await this.#parts.store.commit([], [secret]).then(begun, () => undefined);
   }
 
-  /** After how much silence this server gives hosts up by itself. */
-  get reclaimAfterMs(): number | undefined {
-    return this.#parts.liveness.reclaimAfterMs;
+  /** After how much silence hosts are suspect, lost, and given up. */
+  get liveness(): LivenessSettings {
+    return this.#parts.liveness;
   }
 
   get cluster(): string {

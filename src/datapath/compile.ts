@@ -7,6 +7,8 @@
 //        to the tunnel   wx4096 (tunnel: routed networks) or as port of wb-* (switched ones)
 //
 // One VRF may be in the host's own namespace: its bridges, tunnels and ports are there, its chains in the host's table.
+import { sharedBridge } from "../model/bridges.ts";
+import { learnsFromTunnel } from "../model/carrying.ts";
 import { isPhysical } from "../model/driver.ts";
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import { withoutClashes } from "./world/deviceClash.ts";
@@ -16,6 +18,7 @@ import { type Segment, layoutOf, segmentsOf } from "./world/layout.ts";
 import { narrowMtu, networkMtu } from "./world/ways.ts";
 import { type World, ownBlocks, ownEndpoints, worldOf } from "./world/world.ts";
 import { alias } from "./state/names.ts";
+import { type IsFaulty, compileOffload } from "./network/offload.ts";
 import { compilePaths } from "./network/paths.ts";
 import { compilePhysical } from "./network/physical.ts";
 import { compileRouted } from "./network/routed.ts";
@@ -30,18 +33,23 @@ import { compileUplink, usesUplink } from "./network/uplink.ts";
 
 /**
  * Desired kernel state of a host; empty if the snapshot does not know it. `management`: where the host reaches its
- * server, which is no resource.
+ * server, which is no resource. `isFaulty`: what the host has found out about its tunnels.
  */
-export function compile(snapshot: Snapshot, host: string, management: readonly string[] = []): KernelState {
+export function compile(
+  snapshot: Snapshot,
+  host: string,
+  management: readonly string[] = [],
+  isFaulty: IsFaulty = () => false,
+): KernelState {
   const world = worldOf(snapshot, host);
   if (world === undefined) return new Map();
   const objects: KernelObject[] = [];
-  for (const vrf of world.vrfs) objects.push(...compileVrf(world, vrf));
+  for (const vrf of world.vrfs) objects.push(...compileVrf(world, vrf, isFaulty));
   objects.push(...compileProtection(world, management), ...compilePaths(world));
   return stateOf(objects);
 }
 
-function compileVrf(world: World, vrf: Vrf): KernelObject[] {
+function compileVrf(world: World, vrf: Vrf, isFaulty: IsFaulty): KernelObject[] {
   const networks = world.networks.get(vrf.name) ?? [];
   const [own, built] = withoutClashes(world, networksOn(world, vrf));
   const objects: KernelObject[] = [
@@ -53,6 +61,7 @@ function compileVrf(world: World, vrf: Vrf): KernelObject[] {
   ];
   for (const network of built) objects.push(...compileNetwork(own, vrf, network));
   objects.push(...compileRouted(world, vrf, networks));
+  objects.push(...compileOffload(world, vrf, objects, isFaulty));
   if (usesUplink(vrf, networks)) objects.push(...compileUplink(world, vrf, networks));
   return objects;
 }
@@ -105,7 +114,10 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   return objects;
 }
 
-function spanningTree({ spec: { stp, forwardDelay = FORWARD_DELAY } }: Network) {
+/** Asked of a bridge of others, it is that one's. */
+function spanningTree({ spec }: Network) {
+  if (sharedBridge(spec) !== undefined) return {};
+  const { stp, forwardDelay = FORWARD_DELAY } = spec;
   return { ...(stp === true ? { stp } : {}), ...(forwardDelay === FORWARD_DELAY ? {} : { forwardDelay }) };
 }
 
@@ -129,7 +141,7 @@ function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: numbe
   ];
 }
 
-/** Whether a bridge learns who is beyond the network's hosts. */
+/** Whether a bridge learns who is beyond the network's endpoints. */
 function learns({ spec }: Network): boolean {
-  return isPhysical(spec) || spec.group !== undefined;
+  return isPhysical(spec) || learnsFromTunnel(spec);
 }

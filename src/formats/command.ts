@@ -1,7 +1,17 @@
 // Commands of iproute2 in files: a reader of the few forms that published recipes have in their `up` lines. What it
 // does not know becomes a note with its line; it runs nothing.
 import { FLOOD_MAC } from "../datapath/kinds/entries.ts";
-import { type Drafts, type LinkDraft, SETTERS, type Setter, setKind } from "./draft.ts";
+import {
+  type Drafts,
+  type LinkDraft,
+  OFFLOAD_OF_HOST,
+  SETTERS,
+  type Setter,
+  addEntry,
+  addNeighbour,
+  addRoute,
+  setKind,
+} from "./draft.ts";
 import type { PlanLink, Position } from "./plan.ts";
 import { type Word, ipTextOf, macTextOf, note, problem, rowOf } from "./reading.ts";
 import { routeOf } from "./routes.ts";
@@ -24,7 +34,7 @@ export function readCommand(drafts: Drafts, at: Position, line: string, iface: s
   const [program = "", object = "", verb = "", ...rest] = words;
   const form = formOf(program, object, verb);
   if (form === undefined) unread(run, "this command is not read");
-  else form.read(run, rest);
+  else form.read(run, rest, verb);
 }
 
 function formOf(program: string, object: string, verb: string): Form | undefined {
@@ -39,8 +49,12 @@ function unread({ drafts, at, line }: Run, why: string): undefined {
   return note(drafts.reading, at, line, why);
 }
 
+/** Longer ones are not meant, and looking for what ends a line takes steps with the square of its length. */
+const COMMAND_MAX = 4_096;
+
 /** Errors that a recipe ignores, and output that it throws away, change nothing of what is meant. */
 function wordsOf(line: string, iface: string): readonly string[] | undefined {
+  if (line.length > COMMAND_MAX) return undefined;
   const plain = line
     .replace(/\s*\|\|\s*(?:true|:)\s*$/, "")
     .replaceAll(/\s+(?:[12&]?>\s*\/dev\/null|2>&1)(?=\s|$)/g, "")
@@ -52,7 +66,7 @@ function wordsOf(line: string, iface: string): readonly string[] | undefined {
 /** The family is clear from the addresses. */
 const isOption = (word: string, i: number) => !(i === 1 && /^-[46]$/.test(word));
 
-type Form = { readonly is: RegExp; readonly read: (run: Run, words: readonly string[]) => void };
+type Form = { readonly is: RegExp; readonly read: (run: Run, words: readonly string[], verb: string) => void };
 
 const FORMS: readonly Form[] = [
   { is: /^ip l(?:ink|i)? a(?:dd)?$/, read: readLinkAdd },
@@ -64,6 +78,8 @@ const FORMS: readonly Form[] = [
   { is: /^ip n(?:eigh(?:bou?r)?)? (?:add|replace)$/, read: readNeighbour },
   { is: /^bridge fdb (?:add|append|replace)$/, read: readFdb },
   { is: /^bridge link set$/, read: readPortSet },
+  // The verb's place is the device's.
+  { is: /^ethtool (?:-K|--offload|--features) \S+$/, read: readFeatures },
 ];
 
 /** Words with a position in the list: each step takes some. */
@@ -213,6 +229,16 @@ function readPortSet(run: Run, words: readonly string[]): void {
     SETTERS.isolated(run.drafts.reading, draft, word(run, "isolated", pairs.get("isolated") ?? ""));
 }
 
+/** Checksums of what is sent; `tx` is all kinds of them, of which a tunnel has one. */
+function readFeatures(run: Run, words: readonly string[], device: string): void {
+  const { reading } = run.drafts;
+  const pairs = pairsOf(words, []);
+  const [unknown] = [...pairs.keys()].filter((one) => !/^tx(-checksumming|-checksum-ip-generic)?$/.test(one));
+  if (unknown !== undefined) return note(reading, run.at, run.line, OFFLOAD_OF_HOST);
+  const draft = run.drafts.link(device, run.at);
+  for (const [of, text] of pairs) if (draft !== undefined) SETTERS.offload(reading, draft, word(run, of, text));
+}
+
 /** The pairs after the first word, as `dev eth0 via 10.0.0.1`; words of `flags` stand alone. */
 function pairsOf(words: readonly string[], flags: readonly string[]): ReadonlyMap<string, string> {
   const pairs = new Map<string, string>();
@@ -248,7 +274,7 @@ function readRoute(run: Run, [to = "", ...rest]: readonly string[]): void {
     metric: pairs.get("metric"),
     onlink: pairs.has("onlink"),
   });
-  if (route !== undefined) draft.routes.push(route);
+  addRoute(draft, route, run.at);
 }
 
 function readNeighbour(run: Run, [address = "", ...rest]: readonly string[]): void {
@@ -257,7 +283,7 @@ function readNeighbour(run: Run, [address = "", ...rest]: readonly string[]): vo
   const draft = deviceOf(run, pairs);
   const ip = ipTextOf(reading, word(run, "address", address));
   const mac = macTextOf(reading, word(run, "lladdr", pairs.get("lladdr") ?? ""));
-  if (draft !== undefined && ip !== undefined && mac !== undefined) draft.neighbours.push({ ip, mac });
+  if (draft !== undefined && ip !== undefined && mac !== undefined) addNeighbour(draft, { ip, mac }, run.at);
 }
 
 function readFdb(run: Run, [address = "", ...rest]: readonly string[]): void {
@@ -271,7 +297,7 @@ function readFdb(run: Run, [address = "", ...rest]: readonly string[]): void {
   const dst = ipTextOf(reading, word(run, "dst", pairs.get("dst") ?? ""));
   if (draft === undefined || mac === undefined || dst === undefined) return;
   if (mac === FLOOD_MAC) SETTERS.remote(reading, draft, word(run, "dst", dst));
-  else draft.fdb.push({ mac, dst });
+  else addEntry(draft, { mac, dst }, run.at);
 }
 
 function word({ at }: Run, of: string, text: string): Word {

@@ -3,7 +3,7 @@
 import { VNI_LAST } from "../model/limits.ts";
 import { familyOf } from "../model/address.ts";
 import { defined } from "../model/defined.ts";
-import type { LinkPlan, PlanLink, PlanNeighbour, PlanRoute, Position } from "./plan.ts";
+import { type LinkPlan, type PlanLink, type PlanNeighbour, type PlanRoute, type Position, saidAt } from "./plan.ts";
 import {
   type Reading,
   type Word,
@@ -21,9 +21,13 @@ import {
 export type LinkDraft = {
   readonly name: string;
   readonly at: Position;
+  readonly where: Map<string, Position>;
+  /** Fields whose value was refused: that they are missing is not said as well. */
+  readonly wrong: Set<string>;
   kind?: PlanLink["kind"];
   master?: string;
   isolated?: boolean;
+  offload?: boolean;
   mtu?: number;
   mac?: string;
   readonly addresses: string[];
@@ -45,8 +49,13 @@ export type LinkDraft = {
   outer?: boolean;
 };
 
+/** Why switches of other devices than tunnels are not read. */
+export const OFFLOAD_OF_HOST =
+  "switches of the device itself stay as the host has them; Weft's own are `offload` of the network";
 /** Links that one import may have: hosts have some hundred. */
 const LINKS_MAX = 4_096;
+/** Addresses and remote hosts of a link. */
+const LIST_MAX = 4_096;
 /** What the kernel gives a VXLAN device without a port (it is older than RFC 7348), and a bridge. */
 const KERNEL_DEFAULTS = { port: 8472, forwardDelay: 15 } as const;
 
@@ -63,11 +72,12 @@ export class Drafts {
   link(name: string, at: Position): LinkDraft | undefined {
     const known = this.#links.get(name);
     if (known !== undefined) return known;
-    if (!/^[^\s/:%$`"'\\;|&<>()]{1,15}$/.test(name) || name === "." || name === "..")
+    if (!/^[^\s/:%$`"'\\;|&<>()\ufffd]{1,15}$/.test(name) || name === "." || name === "..")
       return problem(this.reading, at, name, "this cannot be the name of a device");
     if (this.#links.size >= LINKS_MAX)
       return problem(this.reading, at, name, `there are more than ${LINKS_MAX} devices`);
-    const draft: LinkDraft = { name, at, addresses: [], routes: [], neighbours: [], remotes: [], fdb: [] };
+    const lists = { addresses: [], routes: [], neighbours: [], remotes: [], fdb: [] };
+    const draft: LinkDraft = { name, at, where: new Map(), wrong: new Set(), ...lists };
     this.#links.set(name, draft);
     return draft;
   }
@@ -98,6 +108,7 @@ export class Drafts {
 
 /** The kind of a link, which its later mentions may not change. */
 export function setKind(reading: Reading, draft: LinkDraft, kind: PlanLink["kind"], at: Position): void {
+  if (draft.kind === undefined) draft.where.set("kind", at);
   if (draft.kind === undefined || draft.kind === kind) draft.kind = kind;
   else problem(reading, at, draft.name, `it is a ${kind} here, and a ${draft.kind} elsewhere`);
 }
@@ -112,48 +123,59 @@ export const SETTERS = {
   learning: flag("learning"),
   stp: flag("stp"),
   isolated: flag("isolated"),
+  offload: flag("offload"),
   dev: text("dev"),
   master: text("master"),
   mac: value("mac", macTextOf),
   local: value("local", ipTextOf),
-  group: setRemote,
-  remote: setRemote,
-  ttl: setTtl,
-  forwardDelay: setForwardDelay,
-  protocol: setProtocol,
+  group: placed("group", setRemote),
+  remote: placed("remotes", setRemote),
+  ttl: placed("ttl", setTtl),
+  forwardDelay: placed("forwardDelay", setForwardDelay),
+  protocol: placed("outer", setProtocol),
   address: setAddress,
 } as const satisfies Readonly<Record<string, Setter>>;
 export type Setter = (reading: Reading, draft: LinkDraft, word: Word) => void;
 type Fields<T> = { [K in keyof LinkDraft as LinkDraft[K] extends T | undefined ? K : never]: LinkDraft[K] };
 
+/** A setter that also tells where its field was said, and whether the value was refused. */
+function placed(field: string, set: Setter): Setter {
+  return (reading, draft, word) => {
+    const before = reading.problems.length;
+    set(reading, draft, word);
+    draft.where.set(field, word.at);
+    if (reading.problems.length > before) draft.wrong.add(field);
+  };
+}
+
 function value<K extends keyof LinkDraft>(
   field: K,
   read: (reading: Reading, word: Word) => LinkDraft[K] | undefined,
 ): Setter {
-  return (reading, draft, word) => {
+  return placed(field, (reading, draft, word) => {
     const found = read(reading, word);
     if (found !== undefined) draft[field] = found as LinkDraft[K];
-  };
+  });
 }
 
 function number(field: keyof Fields<number>, bounds: readonly [number, number]): Setter {
-  return (reading, draft, word) => {
+  return placed(field, (reading, draft, word) => {
     const found = numberOf(reading, word, bounds);
     if (found !== undefined) draft[field as "mtu"] = found;
-  };
+  });
 }
 
 function flag(field: keyof Fields<boolean>): Setter {
-  return (reading, draft, word) => {
+  return placed(field, (reading, draft, word) => {
     const found = flagOf(reading, word);
     if (found !== undefined) draft[field as "stp"] = found;
-  };
+  });
 }
 
 function text(field: "dev" | "master"): Setter {
-  return (_, draft, word) => {
+  return placed(field, (_, draft, word) => {
     draft[field] = word.text;
-  };
+  });
 }
 
 /** One address or several; a group is where broadcasts go, anything else gets a copy of each. */
@@ -162,17 +184,41 @@ function setRemote(reading: Reading, draft: LinkDraft, word: Word): void {
   if (ip === undefined) return;
   if (!isGroup(ip)) {
     if (word.of === "group") problem(reading, word.at, `group ${ip}`, "this is not a multicast address");
-    else if (!draft.remotes.includes(ip)) draft.remotes.push(ip);
+    else if (addOnce(reading, draft.remotes, ip, word)) draft.where.set(`remotes ${ip}`, word.at);
   } else if (draft.group !== undefined && draft.group !== ip) {
     problem(reading, word.at, `${word.of} ${ip}`, `the group is ${draft.group} already`);
   } else draft.group = ip;
 }
 
+/** Whether it is new. */
+function addOnce(reading: Reading, list: string[], text: string, { at, of }: Word): boolean {
+  if (list.length >= LIST_MAX) problem(reading, at, `${of} ${text}`, `there are more than ${LIST_MAX}`);
+  else if (!list.includes(text)) return list.push(text) > 0;
+  return false;
+}
+
+export function addRoute(draft: LinkDraft, route: PlanRoute | undefined, at: Position): void {
+  if (route === undefined) return;
+  draft.routes.push(route);
+  draft.where.set(`routes ${route.to}`, at);
+}
+
+export function addNeighbour(draft: LinkDraft, neighbour: PlanNeighbour, at: Position): void {
+  draft.neighbours.push(neighbour);
+  draft.where.set(`neighbours ${neighbour.ip}`, at);
+}
+
+export function addEntry(draft: LinkDraft, entry: LinkDraft["fdb"][number], at: Position): void {
+  draft.fdb.push(entry);
+  draft.where.set("fdb", at);
+}
+
 function setTtl(reading: Reading, draft: LinkDraft, word: Word): void {
   if (word.text === "auto") return;
-  const ttl = numberOf(reading, word, [0, 255]);
-  // The kernel takes 0 for "auto".
-  if (ttl !== undefined && ttl !== 0) draft.ttl = ttl;
+  // The kernel takes 0 for "auto"; of what is given, Weft's own files take the same.
+  if (word.text === "0") return;
+  const ttl = numberOf(reading, word, [1, 255]);
+  if (ttl !== undefined) draft.ttl = ttl;
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, s: 1, sec: 1, ms: 0.001 };
@@ -192,13 +238,23 @@ function setProtocol(reading: Reading, draft: LinkDraft, word: Word): void {
 
 function setAddress(reading: Reading, draft: LinkDraft, word: Word): void {
   const spread = spreadTextOf(reading, word);
-  if (spread !== undefined && !draft.addresses.includes(spread)) draft.addresses.push(spread);
+  if (spread !== undefined && addOnce(reading, draft.addresses, spread, word))
+    draft.where.set(`addresses ${spread}`, word.at);
 }
 
 function linkOf(reading: Reading, draft: LinkDraft): PlanLink | undefined {
-  const { name, at, mtu, mac, master, addresses, routes, neighbours } = draft;
+  const { name, at, where, mtu, mac, master, addresses, routes, neighbours } = draft;
   const isolated = draft.isolated === true && master !== undefined ? (true as const) : undefined;
-  const common = { name, at, addresses, routes, neighbours, ...defined({ mtu, mac, master, isolated }) };
+  const offload = offloadOf(reading, draft);
+  const common = {
+    name,
+    at,
+    where,
+    addresses,
+    routes,
+    neighbours,
+    ...defined({ mtu, mac, master, isolated, offload }),
+  };
   switch (draft.kind ?? "nic") {
     case "nic":
       return { kind: "nic", ...common };
@@ -212,6 +268,7 @@ function linkOf(reading: Reading, draft: LinkDraft): PlanLink | undefined {
       return gretapOf(reading, draft, common);
     case "vlan": {
       const { id, dev: parent, outer = false } = draft;
+      if (id === undefined && draft.wrong.has("id")) return undefined;
       if (id === undefined) return problem(reading, at, name, "this VLAN has no id from 1 to 4094");
       if (parent === undefined) return problem(reading, at, name, "this VLAN has no device that it is on");
       return { kind: "vlan", ...common, parent, id, outer };
@@ -219,14 +276,28 @@ function linkOf(reading: Reading, draft: LinkDraft): PlanLink | undefined {
   }
 }
 
+/** The kernel's default is on. */
+function offloadOf(reading: Reading, draft: LinkDraft): false | undefined {
+  const { name, kind, offload } = draft;
+  if (offload !== false) return undefined;
+  if (kind === "vxlan" || kind === "gretap") return false;
+  return note(reading, saidAt(draft, "offload"), `${name}: tx checksums off`, OFFLOAD_OF_HOST);
+}
+
 type Common = Omit<Extract<PlanLink, { kind: "nic" }>, "kind">;
 
 function vxlanOf(reading: Reading, draft: LinkDraft, common: Common): PlanLink | undefined {
   const { name, at, vni, group, remotes, fdb, local, dev, ttl } = draft;
   const { port = KERNEL_DEFAULTS.port, learning = true } = draft;
+  if (vni === undefined && (draft.wrong.has("vni") || draft.wrong.has("id"))) return undefined;
   if (vni === undefined) return problem(reading, at, name, "this VXLAN device has no VNI");
   if (group !== undefined && dev === undefined)
-    return problem(reading, at, `${name} group ${group}`, "a group needs the device that its packets leave by (dev)");
+    return problem(
+      reading,
+      saidAt(draft, "group"),
+      `${name} group ${group}`,
+      "a group needs the device that its packets leave by (dev)",
+    );
   if (group !== undefined && remotes.length > 0)
     return problem(reading, at, name, "it has a group and remote hosts; it can have one of them");
   const families = new Set([group ?? [], remotes, fdb.map(({ dst }) => dst), local ?? []].flat().map(familyOf));

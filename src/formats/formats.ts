@@ -10,11 +10,12 @@ import { readNetworkd } from "./networkd/read.ts";
 import { writeNetworkd } from "./networkd/write.ts";
 import type { LinkPlan } from "./plan.ts";
 import { type Reading, type SourceFiles, bounded, newReading } from "./reading.ts";
+import type { UnsaidField } from "./said.ts";
 import type { Order, Written } from "./writing.ts";
 
 type Read = (drafts: Drafts, files: SourceFiles, paths: readonly string[]) => void;
-/** `files`: which files of a folder are read. */
-type Source = { readonly read: Read; readonly files: RegExp };
+/** `files`: which files of a folder are read. `lacks`: fields of networks that the format has no words for. */
+type Source = { readonly read: Read; readonly files: RegExp; readonly lacks?: readonly UnsaidField[] };
 
 /** What can be read; ifupdown's reader reads ifupdown2, too. */
 export const SOURCES = {
@@ -29,8 +30,9 @@ export const SOURCES = {
       for (const path of paths) readNetplan(drafts, files, path);
     },
     files: /\.yaml$/,
+    lacks: ["offload"],
   },
-  networkd: { read: readNetworkd, files: /\.(network|netdev|network\.d)$/ },
+  networkd: { read: readNetworkd, files: /\.(network|netdev|link|network\.d)$/ },
 } as const satisfies Readonly<Record<string, Source>>;
 export type SourceFormat = keyof typeof SOURCES;
 
@@ -49,7 +51,7 @@ export function readPlan(
   format: SourceFormat,
   files: SourceFiles,
   paths: readonly string[],
-): { readonly plan: LinkPlan; readonly reading: Reading } {
+): { readonly plan: LinkPlan; readonly reading: Reading; readonly lacks: readonly UnsaidField[] } {
   const reading = newReading();
   const drafts = new Drafts(reading);
   const source: Source = SOURCES[format];
@@ -59,7 +61,7 @@ export function readPlan(
     limited,
     paths.flatMap((path) => membersOf(limited, source, path)),
   );
-  return { plan: drafts.plan(), reading };
+  return { plan: drafts.plan(), reading, lacks: source.lacks ?? [] };
 }
 
 /** A folder stands for its files. */

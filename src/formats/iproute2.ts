@@ -1,6 +1,6 @@
 // Writes a plan as a script of iproute2, and as a unit that runs it at boot.
 import { type LinkPlan, type PlanLink, inOrder, isBare, portsOf } from "./plan.ts";
-import { addLine, addressLine, entryLines, fdbLines, portLines } from "./lines.ts";
+import { addLine, addressLine, entryLines, fdbLines, offloadLines, portLines } from "./lines.ts";
 import { type Order, type Written, PLAIN, comments, fileName } from "./writing.ts";
 
 export function writeIproute2({ plan, name, header }: Order): Written {
@@ -28,6 +28,7 @@ function linkLines(plan: LinkPlan, link: PlanLink): readonly string[] {
   return [
     `# ${name}`,
     ...(link.kind === "nic" ? nicLines(link) : [addLine(link)]),
+    ...offloadLines(link),
     ...fdbLines(link),
     // Ports stand before their bridge.
     ...portsOf(plan, name).flatMap((port) => [`ip link set ${port.name} master ${name}`, ...portLines(port)]),

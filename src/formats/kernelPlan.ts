@@ -31,7 +31,8 @@ export function networkPlan(snapshot: Snapshot, network: Network, host: string):
   // An outer VLAN is the device of the inner one.
   const below = objects.filter((o) => o.kind === "vlan" && tunnels.some((t) => t.kind === "vlan" && t.link === o.name));
   const links = [...below, ...tunnels, ...bridges].flatMap((o) => linkOf(objects, o, network, at));
-  return { links: [...parentsOf(links, at), ...links] };
+  const ports = objects.flatMap((o) => (o.kind === "port" ? portOf(o, bridges, at) : []));
+  return { links: [...parentsOf(links, at), ...ports, ...links] };
 }
 
 type Tunnel = ObjectOf<"vxlan" | "gretap" | "ip6gretap" | "vlan">;
@@ -91,7 +92,7 @@ function vxlanOf(objects: Objects, o: ObjectOf<"vxlan">, network: Network, at: P
   };
 }
 
-type OnLink = Pick<PlanLink, "addresses" | "routes" | "neighbours">;
+type OnLink = Pick<PlanLink, "addresses" | "routes" | "neighbours" | "offload">;
 
 const NOTHING: OnLink = { addresses: [], routes: [], neighbours: [] };
 
@@ -101,6 +102,7 @@ function onLink(objects: Objects, link: KernelObject & { readonly name: string }
   const addresses = mine.flatMap((o) => (o.kind === "address" ? [o.cidr] : []));
   if (link.kind === "bridge") return { addresses, routes: [], neighbours: [] };
   return {
+    ...(mine.some((o) => o.kind === "checksums") ? { offload: false } : {}),
     addresses,
     routes: mine.flatMap((o) => (o.kind === "route" && isWanted(o, network) ? [routeOf(o)] : [])),
     neighbours: mine.flatMap((o) => (o.kind === "neighbour" ? [{ ip: o.ip, mac: o.mac }] : [])),
@@ -120,6 +122,12 @@ function isWanted({ dst, via }: ObjectOf<"route">, { spec }: Network): boolean {
 
 function routeOf({ dst: to, via, onlink, src: source }: ObjectOf<"route">): PlanRoute {
   return { to, ...defined({ via, source }), ...(onlink ? { onlink } : {}) };
+}
+
+/** A device of the host's own that is a port of one of these bridges. */
+function portOf({ dev: name, master }: ObjectOf<"port">, bridges: Objects, at: Position): readonly PlanLink[] {
+  const isOurs = bridges.some((o) => o.kind === "bridge" && o.ns === "host" && o.name === master);
+  return isOurs ? [{ kind: "nic", name, at, master, ...NOTHING }] : [];
 }
 
 /** Devices of the host that links stand on. */

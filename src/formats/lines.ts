@@ -71,6 +71,11 @@ export function portLines({ name, isolated }: PlanLink): readonly string[] {
   return isolated === true ? [`bridge link set dev ${name} isolated on`] : [];
 }
 
+/** Who writes the checksums of what enters a tunnel, if not the device that carries it. */
+export function offloadLines({ name, offload }: PlanLink): readonly string[] {
+  return offload === false ? [`ethtool -K ${name} tx-checksum-ip-generic off`] : [];
+}
+
 export function addressLine(address: string, dev: string): string {
   return `ip address replace ${address} dev ${dev}${familyOf(address) === 6 ? " nodad" : ""}`;
 }

@@ -4,6 +4,8 @@
 /** Where something stands in a file. */
 export type Position = { readonly file: string; readonly line: number };
 
+export type Positions = ReadonlyMap<string, Position>;
+
 /** A unicast route by a link. `to` is a network; `0.0.0.0/0` and `::/0` are the default routes. */
 export type PlanRoute = {
   readonly to: string;
@@ -19,6 +21,8 @@ export type PlanNeighbour = { readonly ip: string; readonly mac: string };
 type Common = {
   readonly name: string;
   readonly at: Position;
+  /** Where each field was said, by its name; one of several as `addresses 10.0.0.1/24`. */
+  readonly where?: Positions;
   /** Undefined: as the kernel chooses. */
   readonly mtu?: number;
   readonly mac?: string;
@@ -26,6 +30,8 @@ type Common = {
   readonly master?: string;
   /** As a port: frames of one isolated port never go on to another, as between tunnels to several hosts. */
   readonly isolated?: true;
+  /** Of a tunnel: the kernel writes checksums before packets enter it (`ethtool -K tx-checksum-ip-generic off`). */
+  readonly offload?: false;
   /** With their prefix length, host bits kept. */
   readonly addresses: readonly string[];
   readonly routes: readonly PlanRoute[];
@@ -79,6 +85,11 @@ export type VlanLink = Common & {
 
 export type PlanLink = NicLink | BridgeLink | VxlanLink | GretapLink | VlanLink;
 export type LinkPlan = { readonly links: readonly PlanLink[] };
+
+/** Where a field was said; of one that was not, where the link was made, or first named. */
+export function saidAt(said: { readonly at: Position; readonly where?: Positions }, field: string): Position {
+  return said.where?.get(field) ?? said.where?.get("kind") ?? said.at;
+}
 
 /** The devices that a link needs before it can be made. */
 export function needsOf(link: PlanLink): readonly string[] {

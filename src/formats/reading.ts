@@ -29,7 +29,8 @@ export function bounded(files: SourceFiles): SourceFiles {
     text(path) {
       count++;
       if (count > FILES_MAX) throw tooMuch(path, `more than ${FILES_MAX} files are read`);
-      const text = files.text(path);
+      // Some editors begin a file with a mark of its order of bytes.
+      const text = files.text(path).replace(/^\ufeff/, "");
       length += text.length;
       if (length > TEXT_MAX) throw tooMuch(path, `more than ${TEXT_MAX} characters are read`);
       if (text.includes("\0")) throw tooMuch(path, "it has zero bytes: this is not a text");

@@ -7,36 +7,54 @@ import { familyOf } from "../model/address.ts";
 import { ALL_HOSTS, HOST_VRF, allHostAddresses } from "../model/carrying.ts";
 import { defined } from "../model/defined.ts";
 import { deviceName } from "../model/device.ts";
-import type { ApplyItem, NetworkInput } from "../model/input.ts";
+import type { ApplyItem } from "../model/input.ts";
 import { DRIVERS } from "../model/driver.ts";
 import { TUNNEL_PORT } from "../model/limits.ts";
 import type { HostAddress, Network, Snapshot } from "../model/resource.ts";
-import type { LinkPlan } from "./plan.ts";
+import { type LinkPlan, type Position, saidAt } from "./plan.ts";
 import { type Reading, note, positionText, problem } from "./reading.ts";
+import { networkPlan } from "./kernelPlan.ts";
 import { networkText } from "./routes.ts";
+import type { Draft, NetworkItem, Said, Spec, UnsaidField } from "./said.ts";
 import { type Segment, segmentsOf } from "./segments.ts";
+import { type TakeOverOfHost, givenDevice, takeOversOf } from "./takeOver.ts";
 
-/** What files say of a host; without a name, of any host. */
-export type HostFiles = { readonly host?: string | undefined; readonly plan: LinkPlan };
+/** What files say of a host; without a name, of any host. `lacks`: what their format cannot say. */
+export type HostFiles = {
+  readonly host?: string | undefined;
+  readonly plan: LinkPlan;
+  readonly lacks?: readonly UnsaidField[];
+};
 /** Which device of a host leads to a physical network. */
 type DeviceOfHost = { readonly host: string; readonly name: string; readonly device: string };
-export type Imported = { readonly resources: readonly ApplyItem[]; readonly devices: readonly DeviceOfHost[] };
+export type Imported = {
+  readonly resources: readonly ApplyItem[];
+  readonly devices: readonly DeviceOfHost[];
+  /** What hosts will take over, if they are to. */
+  readonly takeOvers: readonly TakeOverOfHost[];
+};
+/** What the files say that is there already, and what the server has. `takesOver`: hosts are to take devices over. */
+export type Before = { readonly snapshot: Snapshot; readonly takesOver?: boolean };
 
-/** One network as several hosts' files say it. */
-type Draft = { readonly name: string; readonly said: Said[] };
-type Said = { readonly host?: string | undefined; readonly segment: Segment };
-
-export function resourcesOf(files: readonly HostFiles[], before: Snapshot, reading: Reading): Imported {
+export function resourcesOf(
+  files: readonly HostFiles[],
+  { snapshot: before, takesOver = false }: Before,
+  reading: Reading,
+): Imported {
   const drafts = new Map<string, Draft>();
-  for (const { host, plan } of files)
+  for (const { host, plan, lacks = [] } of files)
     for (const segment of segmentsOf(plan, reading)) {
       const name = networkName(segment.name);
       const draft = drafts.get(name) ?? { name, said: [] };
       drafts.set(name, draft);
-      draft.said.push({ host, segment });
+      draft.said.push({ host, segment, lacks });
     }
   const devices: DeviceOfHost[] = [];
   const networks = [...drafts.values()].flatMap((draft) => networkOf(draft, before, reading, devices) ?? []);
+  const takeOvers = takesOver ? networks.flatMap((network) => takeOversOf(network, drafts, reading)) : [];
+  const put = networks.map((one) =>
+    takeOvers.some(({ network }) => network === one.name) ? { ...one, spec: { ...one.spec, takeOver: true } } : one,
+  );
   const parents = [...new Set(networks.flatMap(({ spec }) => spec.parent ?? []))];
   const there = new Set(before.physicalNetworks?.map(({ name }) => name));
   const physical = parents
@@ -44,22 +62,16 @@ export function resourcesOf(files: readonly HostFiles[], before: Snapshot, readi
     .map((name) => ({ kind: "physicalnetwork", name, spec: {} }));
   const port = portOf([...drafts.values()], before, reading);
   // Kinds are those of apply.
-  return { resources: [...port, ...physical, ...networks] as unknown as readonly ApplyItem[], devices };
+  return { resources: [...port, ...physical, ...put] as unknown as readonly ApplyItem[], devices, takeOvers };
 }
 
 const RESERVED_NAMES = new Set(["host", "bridge", "default", "none"]);
 
 /** `mgmt` of `br-mgmt`, `encap-mgmt` or `vxlan-mgmt`. */
 function networkName(device: string): string {
-  const name = device.replace(/^(br|encap|vxlan|vlan)[-_]/, "").replaceAll(/[^a-zA-Z0-9._-]/g, "-");
+  const name = device.replace(/^(br|wb|encap|vxlan|vlan)[-_]/, "").replaceAll(/[^a-zA-Z0-9._-]/g, "-");
   return RESERVED_NAMES.has(name) || !/^[a-zA-Z0-9]/.test(name) ? `net-${name}` : name;
 }
-
-/** Fields of networks that files can say. Those of drivers to come are text here. */
-type Spec = Omit<NetworkInput, "driver"> & { readonly driver: string } & {
-  readonly [field in "vlan" | "outerVlan"]?: number;
-} & { readonly parent?: string };
-type NetworkItem = { readonly kind: "network"; readonly name: string; readonly spec: Spec };
 
 function networkOf(draft: Draft, before: Snapshot, reading: Reading, devices: DeviceOfHost[]): NetworkItem | undefined {
   const { name, said } = draft;
@@ -72,52 +84,111 @@ function networkOf(draft: Draft, before: Snapshot, reading: Reading, devices: De
   const parent = old?.parent ?? deviceIn(first.segment);
   const wanted = commonOf(first.segment, draft, parent, reading);
   for (const other of others) {
-    const field = difference(wanted, commonOf(other.segment, draft, parent, reading));
-    if (field !== undefined) return contradiction(other.segment, field, positionText(first.segment.at), reading);
+    const mine = commonOf(other.segment, draft, parent, reading);
+    const fields = differences(mine, wanted, other.lacks);
+    const there = (field: Field) => `${shownValue(wanted, field)} at ${positionText(fieldAt(first.segment, field))}`;
+    if (fields.length > 0) return contradict(other.segment, { name, spec: mine }, { fields, there }, reading);
   }
-  const kept = old === undefined ? NOBODY : otherHosts(old, new Set(said.flatMap(({ host }) => host ?? [])));
-  const isShared = kept.addresses.length > 0 || kept.hosts.length > 0;
-  const field = old === undefined || !isShared ? undefined : difference(wanted, old);
-  if (field !== undefined) return contradiction(first.segment, field, `network ${name} of the server`, reading);
+  const kept = old === undefined ? NOBODY : otherHosts(old, hostsIn(draft));
+  const fields = old === undefined || !isShared(kept) ? [] : differences(wanted, old, first.lacks);
+  const there = (field: Field) => `${shownValue(old ?? {}, field)} on the server`;
+  if (fields.length > 0) return contradict(first.segment, { name, spec: wanted }, { fields, there }, reading);
   for (const one of said) sayHost(one, before, reading);
   for (const { host, segment } of said) {
     const device = deviceIn(segment);
-    if (host !== undefined && parent !== undefined && device !== undefined)
+    const isNew = !devices.some((one) => one.host === host && one.name === parent && one.device === device);
+    if (host !== undefined && parent !== undefined && device !== undefined && isNew)
       devices.push({ host, name: parent, device });
   }
-  const sizes = said.flatMap(({ segment }) => segment.mtu ?? []);
-  const size = sizes.length === 0 ? {} : { mtu: Math.min(...sizes) };
+  const size = sizeOf(draft, before);
   const ranges = wanted.subnets?.length === 0 ? { ranges: old?.ranges ?? [ETHER] } : {};
-  const spec = { ...old, ...wanted, ...size, ...ranges, ...hostsOf(said, wanted, kept, reading) };
+  const named = givenDevice(draft, old, reading);
+  const spec = { ...old, ...wanted, ...size, ...ranges, ...named, ...hostsOf(said, wanted, kept, reading) };
   return { kind: "network", name, spec };
+}
+
+/** The MTU that the files give; none for what Weft chooses by itself already: exported files have all MTUs. */
+function sizeOf({ name, said }: Draft, before: Snapshot): Pick<Spec, "mtu"> {
+  const sizes = said.flatMap(({ segment }) => segment.mtu ?? []);
+  if (sizes.length === 0) return {};
+  const mtu = Math.min(...sizes);
+  const old = before.networks.find((network) => network.name === name);
+  const [host] = said.flatMap((one) => one.host ?? []);
+  if (old === undefined || old.spec.mtu !== undefined || host === undefined) return { mtu };
+  const bridge = networkPlan(before, old, host).links.find(({ kind }) => kind === "bridge");
+  return bridge?.mtu === mtu ? {} : { mtu };
 }
 
 /** A network of the server; \`parent\` is of drivers that this file need not know. */
 type OldSpec = Network["spec"] & { readonly parent?: string };
 
-function contradiction(segment: Segment, field: string, other: string, reading: Reading): undefined {
-  return problem(reading, segment.at, segment.name, `its ${field} is not the one of ${other}; a network has one`);
+/** Says each field with both values: where it is in this file, and what `there` says of the other. */
+function contradict(
+  segment: Segment,
+  { name, spec }: { readonly name: string; readonly spec: Spec },
+  { fields, there }: { readonly fields: readonly Field[]; readonly there: (field: Field) => string },
+  reading: Reading,
+): undefined {
+  for (const field of fields) {
+    const why = `it is ${shownValue(spec, field)} here, and ${there(field)}`;
+    problem(reading, fieldAt(segment, field), `${field} of network ${name} differs`, why);
+  }
 }
 
-/** The first field in which two sayings of one network differ. */
-function difference(a: Partial<Spec>, b: Partial<Spec>): string | undefined {
-  const value = (spec: Partial<Spec>, field: keyof Spec) =>
-    field === "peers"
-      ? (spec.peers ?? "unicast")
-      : field === "subnets"
-        ? spec.subnets?.map(({ cidr }) => cidr)
-        : spec[field];
-  return COMPARED.find((field) => !isDeepStrictEqual(value(a, field), value(b, field)));
+function fieldAt(segment: Segment, field: Field): Position {
+  const [address] = segment.addresses;
+  if (field === "bridge") return segment.at;
+  return saidAt(segment, field === "subnets" && address !== undefined ? `addresses ${address}` : SAID_BY[field]);
 }
 
-const COMPARED = [
-  ...(["driver", "vni", "peers", "group", "ttl", "underlayDevice", "parent", "vlan", "outerVlan"] as const),
-  ...(["subnets", "bridge", "stp", "forwardDelay"] as const),
-] satisfies readonly (keyof Spec)[];
+type Field = keyof typeof SAID_BY;
+
+/** The fields in which two sayings of one network differ; what a format cannot say is no difference. */
+function differences(a: Partial<Spec>, b: Partial<Spec>, lacks: readonly UnsaidField[]): readonly Field[] {
+  const hasDelay = a.stp === true || b.stp === true;
+  const unsaid = new Set<Field>([...lacks, ...(hasDelay ? [] : ["forwardDelay" as const])]);
+  const isOther = (field: Field) => !isDeepStrictEqual(valueOf(a, field), valueOf(b, field));
+  const fields = (Object.keys(SAID_BY) as readonly Field[]).filter((field) => !unsaid.has(field) && isOther(field));
+  // Another driver has other fields.
+  return fields.includes("driver") ? ["driver"] : fields;
+}
+
+function valueOf(spec: Partial<Spec>, field: Field): string | number | boolean | readonly string[] | undefined {
+  if (field === "peers") return spec.peers ?? "unicast";
+  if (field === "subnets") return spec.subnets?.map(({ cidr }) => cidr);
+  // Without a switch in a file, the kernel has it on, as `on` and `auto` begin with.
+  if (field === "offload") return spec.offload === "off" ? "off" : "auto";
+  return spec[field];
+}
+
+function shownValue(spec: Partial<Spec>, field: Field): string {
+  const value = valueOf(spec, field);
+  if (typeof value === "object") return value.join(" ") || "none";
+  if (typeof value === "boolean") return value ? "on" : "off";
+  return String(value ?? (field === "stp" ? "off" : "unset"));
+}
+
+/** What is compared, and the field of a link that says it. */
+const SAID_BY = {
+  driver: "kind",
+  vni: "vni",
+  peers: "group",
+  group: "group",
+  ttl: "ttl",
+  underlayDevice: "dev",
+  parent: "dev",
+  vlan: "id",
+  outerVlan: "id",
+  subnets: "addresses",
+  bridge: "name",
+  stp: "stp",
+  forwardDelay: "forwardDelay",
+  offload: "offload",
+} as const satisfies { readonly [K in keyof Spec]?: string };
 
 /** What is the same on all hosts of a network. */
 function commonOf(segment: Segment, { name }: Draft, parent: string | undefined, reading: Reading): Spec {
-  const { isBridge, stp } = segment;
+  const { isBridge, stp, offload } = segment;
   const forwardDelay = delayOf(segment, reading);
   return {
     ipam: "global",
@@ -128,13 +199,16 @@ function commonOf(segment: Segment, { name }: Draft, parent: string | undefined,
     ...(parent === undefined ? {} : { parent }),
     ...(stp ? { stp } : {}),
     ...(forwardDelay === FORWARD_DELAY ? {} : { forwardDelay }),
+    ...(offload === undefined ? {} : { offload }),
     subnets: subnetsOf(segment, reading).map((cidr) => ({ cidr, gateway: "none" })),
   };
 }
 
 /** What the protocol allows. Where it is off, ports forward at once, whatever the delay. */
-function delayOf({ at, name, stp, forwardDelay }: Segment, reading: Reading): number {
-  if (Number.isInteger(forwardDelay) && forwardDelay >= 2 && forwardDelay <= 30) return forwardDelay;
+function delayOf(segment: Segment, reading: Reading): number {
+  const { name, stp, forwardDelay } = segment;
+  const at = saidAt(segment, "forwardDelay");
+  if (Number.isInteger(forwardDelay) && forwardDelay >= (stp ? 2 : 0) && forwardDelay <= 30) return forwardDelay;
   const text = `${name}: forward delay ${forwardDelay}`;
   if (stp) problem(reading, at, text, "with the spanning tree protocol it is 2 to 30 seconds");
   else note(reading, at, text, "without the spanning tree protocol ports forward at once: not imported");
@@ -160,9 +234,11 @@ function deviceIn({ way }: Segment): string | undefined {
 }
 
 /** Networks of its addresses: one per family. */
-function subnetsOf({ at, name, addresses }: Segment, reading: Reading): readonly string[] {
+function subnetsOf(segment: Segment, reading: Reading): readonly string[] {
+  const { name, addresses } = segment;
   const subnets: string[] = [];
   for (const address of addresses) {
+    const at = saidAt(segment, `addresses ${address}`);
     const subnet = networkText(address) ?? address;
     if (!isOnSegment(address))
       note(reading, at, `${name}: ${address}`, "an address of one host or link is not imported");
@@ -181,6 +257,14 @@ function isOnSegment(address: string): boolean {
 type Others = { readonly hosts: readonly string[]; readonly addresses: readonly HostAddress[] };
 const NOBODY: Others = { hosts: [], addresses: [] };
 
+function hostsIn({ said }: Draft): ReadonlySet<string> {
+  return new Set(said.flatMap(({ host }) => host ?? []));
+}
+
+function isShared({ hosts, addresses }: Others): boolean {
+  return hosts.length > 0 || addresses.length > 0;
+}
+
 function otherHosts(old: OldSpec, spoken: ReadonlySet<string>): Others {
   return {
     hosts: (old.hosts ?? []).filter((host) => !spoken.has(host)),
@@ -193,8 +277,14 @@ function hostsOf(said: readonly Said[], { subnets = [] }: Spec, kept: Others, re
   const hosts = new Set(kept.hosts);
   for (const { host, segment } of said) {
     const addresses = segment.addresses.filter((address) => subnets.some(({ cidr }) => cidr === networkText(address)));
-    if (host === undefined && addresses.length > 0)
-      note(reading, segment.at, `${segment.name}: ${addresses.join(" ")}`, "whose it is is not known: give --host");
+    const [address] = addresses;
+    if (host === undefined && address !== undefined)
+      problem(
+        reading,
+        saidAt(segment, `addresses ${address}`),
+        `${segment.name}: ${address}`,
+        "it is the address of one host: say which one with --host h1, or h1=FILE",
+      );
     if (host === undefined) hosts.add(ALL_HOSTS);
     else if (addresses.length === 0) hosts.add(host);
     else hostAddresses.push(...addresses.map((address) => ({ host, address })));
@@ -210,35 +300,51 @@ function byHost(a: HostAddress, b: HostAddress): number {
 }
 
 /** What the files say of tunnels that Weft decides by its own knowledge of hosts. */
-function sayHost({ host, segment: { at, name, way } }: Said, before: Snapshot, reading: Reading): void {
+function sayHost({ host, segment }: Said, before: Snapshot, reading: Reading): void {
+  const { name, way } = segment;
   if (way.driver !== "vxlan" && way.driver !== "gre") return;
   const underlays = new Map(before.hosts.map((one) => [one.spec.underlay, one.name]));
   for (const remote of way.remotes)
     if (!underlays.has(remote))
       note(
         reading,
-        at,
+        saidAt(segment, `remotes ${remote}`),
         `${name}: ${remote}`,
         "no host of the cluster has this underlay address: tunnels lead to hosts",
       );
   const { local } = way;
   const isOther = local !== undefined && host !== undefined && underlays.get(local) !== host;
-  if (isOther) note(reading, at, `${name}: local ${local}`, `it is not the underlay address of host ${host}`);
+  if (isOther)
+    note(
+      reading,
+      saidAt(segment, "local"),
+      `${name}: local ${local}`,
+      `it is not the underlay address of host ${host}`,
+    );
   if (way.driver === "vxlan" && way.group === `239.0.0.${way.vni}`)
-    note(reading, at, `${name}: group ${way.group}`, `its last octet is the VNI; Weft would choose the same`);
+    note(
+      reading,
+      saidAt(segment, "group"),
+      `${name}: group ${way.group}`,
+      `its last octet is the VNI; Weft would choose the same`,
+    );
 }
 
 /** One UDP port for all of the hosts' own namespace: the VRF's. */
 function portOf(drafts: readonly Draft[], before: Snapshot, reading: Reading): readonly object[] {
   const tunnels = drafts.flatMap(({ said }) => said.map(({ segment }) => segment));
   const vrf = before.vrfs.find(({ spec }) => spec.placement === "host");
-  const imported = new Set(drafts.map(({ name }) => name));
-  const other = before.networks.find(
-    ({ name, spec }) => spec.vrf === vrf?.name && spec.driver === "vxlan" && !imported.has(name),
-  );
+  // Of a network that goes on on other hosts, the port goes on, too.
+  const other = before.networks.find(({ name, spec }) => {
+    const draft = drafts.find((one) => one.name === name);
+    const isLeft = draft === undefined || isShared(otherHosts(spec, hostsIn(draft)));
+    return spec.vrf === vrf?.name && spec.driver === "vxlan" && isLeft;
+  });
   let port = other === undefined ? undefined : vrf?.spec.tunnelPort;
   let first = other === undefined ? "" : `network ${other.name}`;
-  for (const { at, name, way } of tunnels) {
+  for (const segment of tunnels) {
+    const { name, way } = segment;
+    const at = saidAt(segment, "port");
     if (way.driver !== "vxlan") continue;
     if (port !== undefined && way.port !== port)
       problem(reading, at, `${name}: port ${way.port}`, `the port of ${first} is ${port}; they share one namespace`);

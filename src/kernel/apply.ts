@@ -10,6 +10,7 @@ import { kernelKindOf, misplaced } from "./kinds.ts";
 import type { Way } from "./kinds/kind.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { NftOf } from "./nft.ts";
+import * as offload from "./offload.ts";
 import { OpList } from "./opList.ts";
 import type { OpenVswitch } from "./ovsdb/openVswitch.ts";
 import { runOvs } from "./ovsdb/run.ts";
@@ -62,7 +63,7 @@ export function runner(parts: Tools, seed: number): Run {
 function call(namespaces: Namespaces, list: OpList, at: number): void {
   const op = list.ops[at];
   if (op === undefined || !list.isDue(at)) return;
-  const refusal = refusalBy(() => kernelKindOf(op.object).call(op, namespaces));
+  const refusal = refusalBy(() => kernelKindOf(op.object).call(op, namespaces, offload));
   list.refuse(at, refusal);
 }
 

@@ -11,6 +11,7 @@ import {
   type LinkObject,
   type Op,
   isLink,
+  keyOf,
   stateOf,
 } from "../datapath/state/state.ts";
 import { FEATURE_NAMES, type Feature } from "../model/features.ts";
@@ -29,12 +30,14 @@ import {
   type PortSeen,
   type Refusal,
   STALE,
+  type Inherited,
   UNGUARDED,
   guardsOf,
 } from "./kernel.ts";
 import { ALL_KINDS, kernelKindOf, misplaced } from "./kinds.ts";
 import { sysctlsOf } from "./kinds/namespaces.ts";
 import { ENDPOINT_ALIAS } from "./ownership.ts";
+import { differences } from "./inherit.ts";
 
 export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
@@ -117,11 +120,23 @@ export class FakeKernel implements Kernel {
   /** Nothing is sent in memory, and no other program filters. */
   readonly underlayDevice = () => undefined;
   readonly sendToGroup = () => false;
+  /** Its host has nothing on its devices. */
+  readonly hostUse = () => undefined;
+  readonly takeOver = () => Promise.resolve(undefined);
+  readonly giveBack = () => undefined;
   readonly holdGroups = () => undefined;
+  inherit(wanted: readonly KernelObject[]): Inherited {
+    const outcome = inheritIn(this.#machine, wanted);
+    this.#poke();
+    return outcome;
+  }
+  /** It pokes at whatever happens. */
+  readonly heed = () => undefined;
   readonly echo = () => undefined;
   readonly trials = () => undefined;
   readonly blockingFilters = () => [];
   readonly forwardFilters = () => ({ drops: [], seesFrames: false });
+  readonly otherVxlans = () => [];
   readonly troubles = () => [];
 
   watch(poke: () => unknown, signal: AbortSignal): void {
@@ -154,7 +169,7 @@ export class FakeKernel implements Kernel {
     this.#options.devices?.filter(({ name }) => names.includes(name)) ?? [];
   readonly underlayMtu = (address: string) => this.#options.addresses?.get(address);
   readonly shaping = () => this.#options.shaping ?? DIRECTIONS;
-  readonly features = () => this.#options.features ?? FEATURE_NAMES;
+  readonly features = () => Promise.resolve(this.#options.features ?? FEATURE_NAMES);
 
   /** Queues that nothing went through. */
   queues(ns: Ns): ReadonlyMap<string, Counters> {
@@ -247,6 +262,25 @@ function newMachine(): Machine {
   });
   for (const key of sysctlsOf("host")) machine.space("host").sysctls.set(key, "0");
   return machine;
+}
+
+/** Entries that are marked, too, are ours from then on. */
+function inheritIn(machine: Machine, wanted: readonly KernelObject[]): Inherited {
+  const devices = wanted.filter(isLink).flatMap((object) => {
+    const device = machine.space("host").devices.get(object.name);
+    return device === undefined || device.link.isOurs ? [] : [{ device, object }];
+  });
+  const differs = devices.flatMap(({ device: { name, link }, object }) =>
+    differences({ name, kind: link.object.kind }, link.object, object),
+  );
+  if (differs.length > 0) return { taken: [], differs };
+  for (const { device, object } of devices) {
+    const local = object.kind === "vxlan" ? { local: object.local } : {};
+    device.link.isOurs = true;
+    device.link.object = { ...device.link.object, alias: object.alias, ...local };
+    for (const entry of wanted) device.foreign.delete(keyOf(entry));
+  }
+  return { taken: devices.map(({ device }) => device.name), differs };
 }
 
 /** As everywhere, an MTU of 0 stands for a link that is down. */

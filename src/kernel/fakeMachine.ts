@@ -50,7 +50,7 @@ export type FakeDevice = {
   /** Keys of marked entries that are another's, also on links of ours. */
   readonly foreign: Set<string>;
 };
-export type FakeLink = { object: LinkObject; readonly isOurs: boolean; readonly devices: FakeDevice[] };
+export type FakeLink = { object: LinkObject; isOurs: boolean; readonly devices: FakeDevice[] };
 
 export type FakeSpace = {
   readonly ns: Ns;

@@ -4,10 +4,11 @@
 import type { Feature } from "../model/features.ts";
 import type { DeviceFacts } from "../model/physical.ts";
 import type { Direction } from "../model/qos.ts";
-import { type ObjectOf, isTunnel, kindOf } from "../datapath/kinds.ts";
+import { type KernelObject, type ObjectOf, isTunnel, kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Veth } from "../datapath/kinds/links.ts";
 import type { KernelState, Op } from "../datapath/state/state.ts";
+import type { GivenBack, HostUse } from "./takeOver/types.ts";
 import type { FlowView } from "../datapath/policy/verdict.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
@@ -38,12 +39,26 @@ export const STALE: Refusal = { class: "stale", message: "something else was don
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
 export type NetnsId = string;
 
-/** What an Echo received: an answer, or a peer's request (the kernel has answered it). */
-export type EchoSeen = { readonly isAnswer: boolean; readonly from: string; readonly payload: Buffer };
+/**
+ * What an Echo received: an answer, a peer's request (the kernel has answered it), or that a peer's kernel refused a
+ * datagram, with as much of its payload as fits.
+ */
+export type EchoSeen = {
+  readonly kind: "answer" | "request" | "refusal";
+  readonly from: string;
+  readonly payload: Buffer;
+};
+/** Who writes the checksum of a datagram: the device that it leaves by, if that says that it can, or the kernel. */
+export type ChecksumBy = "device" | "kernel";
 /** Echo requests over ICMPv6 from a namespace of ours. */
 export interface Echo {
   /** False if the kernel did not take it. The answer brings the payload back. */
   send(to: string, payload: Uint8Array): boolean;
+  /**
+   * A UDP datagram to a port at which nothing listens. The peer's kernel refuses it if its checksum is right when it
+   * arrives, and drops it otherwise. False if the kernel here did not take it.
+   */
+  sendDatagram(to: string, payload: Uint8Array, by: ChecksumBy): boolean;
   /** What has come, without waiting. */
   receive(): EchoSeen | undefined;
 }
@@ -71,6 +86,14 @@ export type HostFacts = {
   /** Addresses with prefix length, and destinations of routes, in canonical text. */
   readonly prefixes: readonly string[];
   readonly bootId: string;
+};
+
+/** What a take-over came to. */
+export type Inherited = {
+  /** Devices that were others' and are ours now. */
+  readonly taken: readonly string[];
+  /** What differs from what is wanted and cannot be changed under traffic, a line each; then nothing was taken over. */
+  readonly differs: readonly string[];
 };
 
 /** A group and a UDP port, and how packets leave the host for it: device, source address, TTL. */
@@ -162,6 +185,16 @@ export interface Kernel {
    */
   watch(poke: () => unknown, signal: AbortSignal, moved?: () => void): void;
   /**
+   * Takes over the links and addresses of the host's namespace among `wanted` that other programs made: the next
+   * observation has them, as they are. No packet is lost. What is not there, or ours already, is left to apply().
+   */
+  inherit(wanted: readonly KernelObject[]): Inherited;
+  /**
+   * From now on, watch() calls both as well when a link of one of these names comes or goes in the host's namespace,
+   * whoever makes it: what Weft waits for, or what is in its way.
+   */
+  heed(names: readonly string[]): void;
+  /**
    * Every port of an endpoint that the kernel has, with what its far end carries, in whatever namespace that is, also
    * ports that the agent does not know. Throws if the kernel cannot be read.
    */
@@ -184,16 +217,28 @@ export interface Kernel {
   underlayMtu(address: string): number | undefined;
   /** Name of that link. */
   underlayDevice(address: string): string | undefined;
-  /** What there is of these devices of the host that others made. */
-  devices(names: readonly string[]): readonly DeviceFacts[];
+  /** What there is of these devices of the host that others made; `servers` are addresses that the host must reach. */
+  devices(names: readonly string[], servers?: readonly string[]): readonly DeviceFacts[];
+  /** What the host itself has on one of its devices; undefined if it is not there. */
+  hostUse(device: string): HostUse | undefined;
+  /**
+   * Makes the device a port of a bridge of ours that is up, and puts onto the bridge what the host has on it. Packets
+   * to and from the host go on. If the kernel refuses something, that is the answer, and all is as it was.
+   */
+  takeOver(use: HostUse, bridge: string): Promise<Refusal | undefined>;
+  /**
+   * The way back: what others have on the bridge goes onto the device, which is no port any more. What of `use` is on
+   * neither is put onto the device as well, if the bridge is gone, or `isSure` is false. To be repeated at will.
+   */
+  giveBack(given: GivenBack): Refusal | undefined;
   /** Sends one datagram to a multicast group. False if it could not be sent; true says nothing about its arrival. */
   sendToGroup(way: GroupWay, datagram: Uint8Array): boolean;
   /** From now on this host is in these groups, also if no tunnel of it is. Throws Refused if it cannot join one. */
   holdGroups(wanted: readonly GroupMembership[]): void;
   /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */
   shaping(): readonly Direction[];
-  /** What this kernel has of what drivers need; found out once. */
-  features(): readonly Feature[];
+  /** What this host has of what drivers need: what is of the kernel is found out once, programs are looked for anew. */
+  features(): Promise<readonly Feature[]>;
   /** What went through the queues of ours in a namespace, by the link they are on. */
   queues(ns: Ns): ReadonlyMap<string, Counters>;
   /** Packets and drops, read on demand. Nothing for a namespace that is not there. */
@@ -228,6 +273,8 @@ export interface Kernel {
    * (br_netfilter). Nothing if they cannot be read.
    */
   forwardFilters(bridges: readonly string[]): ForwardFilters;
+  /** VXLAN devices of others in the host's namespace. */
+  otherVxlans(): readonly { readonly name: string; readonly port: number }[];
   /** What is wrong with programs that it works with (Open vSwitch), where it uses them; a line each. */
   troubles(): readonly string[];
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */

@@ -3,12 +3,14 @@
 import type { KernelObject, ObjectKind, ObjectOf } from "../datapath/kinds.ts";
 import type { Refusal } from "./kernel.ts";
 import { address } from "./kinds/address.ts";
+import { checksums } from "./kinds/checksums.ts";
 import { gretap, ip6gretap } from "./kinds/gre.ts";
 import type { KernelKind } from "./kinds/kind.ts";
 import { bridge, ifb, vxlan } from "./kinds/links.ts";
 import { netns, sysctl } from "./kinds/namespaces.ts";
 import { bridgeFdb, fdb, hop, neighbour } from "./kinds/neighbours.ts";
 import { redirect, tbf } from "./kinds/queues.ts";
+import { plug } from "./kinds/plug.ts";
 import { port } from "./kinds/port.ts";
 import { route } from "./kinds/route.ts";
 import { element, nft } from "./kinds/tables.ts";
@@ -32,9 +34,11 @@ const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {
   "ovs-bridge": ovsBridge,
   "ovs-port": ovsPort,
   openvswitch,
+  checksums,
   tbf,
   redirect,
   port,
+  plug,
   address,
   neighbour,
   hop,

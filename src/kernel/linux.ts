@@ -9,16 +9,19 @@ import { devicesOf, deviceWith, factsOf, linkNames, mtuOf, nextHopsOf } from "./
 import { forbiddenBy, packetsPassed, tooMany } from "./flows.ts";
 import { GroupMemberships } from "./groupMemberships.ts";
 import { sendToGroup } from "./groupSocket.ts";
+import { inherit } from "./inherit.ts";
 import type { Kernel } from "./kernel.ts";
 import { seesFrames } from "./kinds/namespaces.ts";
-import { Monitor } from "./monitor.ts";
+import { type Heeded, Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf, onePerSpace } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
 import { observe } from "./observe.ts";
 import { OVSDB_SOCKET, OpenVswitch } from "./ovsdb/openVswitch.ts";
+import { otherVxlansIn } from "./otherVxlans.ts";
 import { portsOf } from "./ports.ts";
 import { probeFeatures, probeShaping } from "./probe.ts";
 import { cutOff } from "./sweep.ts";
+import { takeOversBy } from "./takeOver/takeOver.ts";
 import { trialsFrom } from "./trials.ts";
 
 export type LinuxOptions = {
@@ -44,14 +47,13 @@ export function linuxKernel({
   const nft = onePerSpace((space) => new Nft(namespaces, space));
   const echo = onePerSpace((space) => echoIn(namespaces, space));
   const ovs = new OpenVswitch(ovsdb);
+  const ofKernel = once(() => probeFeatures(namespaces));
   const held = new GroupMemberships(namespaces);
   const tools = { namespaces, nft, ovs };
   const run = runner(tools, randomInt(2 ** 30));
+  const heeded: Heeded = { names: new Set() };
   const monitors = new Set<Monitor>();
-  const end = (monitor: Monitor) => {
-    if (monitors.delete(monitor)) monitor.close();
-  };
-  let isClosed = false;
+  const end = (monitor: Monitor) => monitors.delete(monitor) && monitor.close();
   return {
     netnsPrefix: prefix,
     observe: (workloads) => observe(tools, workloads),
@@ -64,11 +66,13 @@ export function linuxKernel({
     cutOff: (ports) => ports.map((port) => cutOff(namespaces, port.ns, port)),
     watch(poke, signal, moved = () => undefined) {
       if (signal.aborted) return;
-      const monitor = new Monitor(namespaces, poke, moved);
+      const monitor = new Monitor({ namespaces, heeded }, poke, moved);
       monitors.add(monitor);
       ovs.watch(poke, signal);
       signal.addEventListener("abort", () => end(monitor), { once: true });
     },
+    inherit: (wanted) => inherit(namespaces.host, wanted),
+    heed: (names) => (heeded.names = new Set(names)),
     netnsId: netnsIdOf,
     ownNetns: (id) => namespaces.known().find(({ inode }) => inode === id)?.ns,
     linkNames: (ns) => namespaces.use(ns, linkNames) ?? [],
@@ -76,11 +80,12 @@ export function linuxKernel({
     nextHops: (addresses) => nextHopsOf(namespaces.host, addresses),
     underlayMtu: (address) => mtuOf(namespaces.host, address),
     underlayDevice: (address) => deviceWith(namespaces.host, address),
-    devices: (names) => devicesOf(namespaces.host, names),
+    devices: (names, servers = []) => devicesOf(namespaces.host, names, servers),
+    ...takeOversBy(() => namespaces.host.socket),
     sendToGroup: (way, datagram) => sendToGroup(namespaces, way, datagram),
     holdGroups: (wanted) => held.hold(wanted),
     shaping: once(() => probeShaping(namespaces)),
-    features: once(() => probeFeatures(namespaces)),
+    features: async () => [...ofKernel(), ...((await ovs.isThere()) ? (["ovsdb"] as const) : [])],
     queues: (ns) => namespaces.use(ns, queuesIn) ?? new Map(),
     counters: (ns) => namespaces.use(ns, (space) => countersIn(space, nft(space).socket)) ?? { drops: [], ports: [] },
     cutFlows: (ns, isAllowed) => namespaces.use(ns, (space) => nft(space).endFlows(forbiddenBy(isAllowed))) ?? 0,
@@ -93,19 +98,18 @@ export function linuxKernel({
       drops: nft(namespaces.host).forwardDrops(bridges),
       seesFrames: seesFrames(namespaces, namespaces.host),
     }),
+    otherVxlans: () => otherVxlansIn(namespaces.host),
     blockingFilters: (words) => nft(namespaces.host).blockingFilters(words),
-    close() {
-      if (isClosed) return;
-      isClosed = true;
+    close: once(() => {
       for (const monitor of monitors) end(monitor);
       ovs.close();
       held.hold([]);
       namespaces.close();
-    },
+    }),
   };
 }
 
-/** What is found out when it is first asked for. */
+/** What is done, or found out, when it is first asked for. */
 function once<T>(find: () => T): () => T {
   let found: { readonly value: T } | undefined;
   return () => (found ??= { value: find() }).value;

@@ -27,9 +27,12 @@ const inbox = Buffer.allocUnsafe(256 * 1024);
 type Listener = Source & {
   readonly route: NetlinkSocket;
   readonly nft: NetlinkSocket;
-  /** In the host's namespace: MTUs of its links, by index. */
-  readonly mtus: Map<number, number>;
+  /** In the host's namespace: its links, by index. */
+  readonly links: Map<number, Known>;
 };
+/** Links of the host's namespace that count, whosever they are, when they come and go; see Kernel.heed. */
+export type Heeded = { names: ReadonlySet<string> };
+type Known = { readonly name: string; readonly mtu: number };
 
 export class Monitor {
   readonly #namespaces: Namespaces;
@@ -39,6 +42,7 @@ export class Monitor {
   readonly #listeners = new Map<string, Listener>();
   readonly #wake = libc.eventfd();
   readonly #directory: FSWatcher;
+  readonly #heeded: Heeded;
   #isStale = false;
   #isClosed = false;
 
@@ -46,8 +50,13 @@ export class Monitor {
    * Listens until close(). Calls `poke` for changes of Weft's objects, `moved` for changes of the host's own addresses
    * and of its links' MTUs.
    */
-  constructor(namespaces: Namespaces, poke: () => unknown, moved: () => void) {
+  constructor(
+    { namespaces, heeded }: { readonly namespaces: Namespaces; readonly heeded: Heeded },
+    poke: () => unknown,
+    moved: () => void,
+  ) {
     this.#namespaces = namespaces;
+    this.#heeded = heeded;
     this.#poke = poke;
     this.#moved = moved;
     mkdirSync(RUN_DIR, { recursive: true, mode: 0o755 });
@@ -112,7 +121,12 @@ export class Monitor {
       for (let length = libc.recvNow(fd, inbox); length >= 0; length = libc.recvNow(fd, inbox)) {
         eachMessage(inbox, length, (message) => {
           isConcerned = (fd === listener.nft.fd ? isOurTable(message) : concerns(listener, message)) || isConcerned;
-          hasMoved = (fd === listener.route.fd && isHostsOwn(listener, message)) || hasMoved;
+          if (fd !== listener.route.fd || !listener.isHost) return;
+          const link = isAboutLink(message) ? linkChange(listener, message) : undefined;
+          const isAwaited = link !== undefined && this.#isHeeded(link);
+          const isOwn = link === undefined ? isHostsAddress(listener, message) : hasOtherMtu(listener, link);
+          isConcerned ||= isAwaited;
+          hasMoved ||= isAwaited || isOwn;
         });
       }
     } catch (error) {
@@ -123,6 +137,11 @@ export class Monitor {
     }
     if (hasMoved) this.#moved();
     return isConcerned;
+  }
+
+  #isHeeded({ before, now }: LinkChange): boolean {
+    if (before?.name === now?.name) return false;
+    return [before, now].some((link) => link !== undefined && this.#heeded.names.has(link.name));
   }
 
   /**
@@ -156,7 +175,7 @@ export class Monitor {
     const isHost = space.ns === "host";
     const links = isHost ? space.socket.list(allLinks, () => true) : [];
     const ours = new Set(links.filter(isOurs).map(({ index }) => index));
-    return { isHost, ours, mtus: new Map(links.map(({ index, mtu }) => [index, mtu])), route, nft };
+    return { isHost, ours, links: new Map(links.map((link) => [link.index, known(link)])), route, nft };
   }
 }
 
@@ -176,24 +195,40 @@ function concerns(source: Source, message: Received): boolean {
   return EVENTS.some((events) => events.types.includes(message.type) && events.concerns(source, message));
 }
 
-/** Of the host itself: addresses of links that are not Weft's, and another MTU of such a link. */
-function isHostsOwn(listener: Listener, message: Received): boolean {
-  if (!listener.isHost) return false;
-  if (message.type === k.RTM_NEWADDR || message.type === k.RTM_DELADDR) return isHostsAddress(listener, message);
-  return (message.type === k.RTM_NEWLINK || message.type === k.RTM_DELLINK) && hasOtherMtu(listener, message);
+function isAboutLink({ type }: Received): boolean {
+  return type === k.RTM_NEWLINK || type === k.RTM_DELLINK;
 }
 
-/** Not what every link gets by itself: containers come and go with those. */
+/** A link of the host's namespace before and after an event, as far as it is there. */
+type LinkChange = { readonly index: number; readonly before?: Known | undefined; readonly now?: Known };
+
+function known({ name, mtu }: Known): Known {
+  return { name, mtu };
+}
+
+function linkChange({ links }: Listener, message: Received): LinkChange | undefined {
+  const link = readLink(message);
+  const { index } = link;
+  const before = links.get(index);
+  if (message.type === k.RTM_DELLINK) {
+    // A port that leaves a bridge is told alike, with its name alone.
+    if (message.bytes[message.start] === k.AF_BRIDGE) return undefined;
+    links.delete(index);
+    return { index, before };
+  }
+  const now = { name: link.name, mtu: link.mtu === 0 ? (before?.mtu ?? 0) : link.mtu };
+  links.set(index, now);
+  return { index, before, now };
+}
+
+/** Of the host itself, and not what every link gets by itself: containers come and go with those. */
 function isHostsAddress({ ours }: Source, message: Received): boolean {
+  if (message.type !== k.RTM_NEWADDR && message.type !== k.RTM_DELADDR) return false;
   const { index, ip } = readAddress(message);
   return !ours.has(index) && !/^fe[89ab]/.test(ip);
 }
 
 /** Over some tunnels, packets that the underlay no longer carries vanish until the devices have its MTU. */
-function hasOtherMtu({ ours, mtus }: Listener, message: Received): boolean {
-  const { index, mtu } = readLink(message);
-  const before = mtus.get(index);
-  if (message.type === k.RTM_DELLINK) mtus.delete(index);
-  else mtus.set(index, mtu);
-  return before !== undefined && before !== mtu && mtu !== 0 && !ours.has(index);
+function hasOtherMtu({ ours }: Source, { index, before, now }: LinkChange): boolean {
+  return before !== undefined && now !== undefined && before.mtu !== now.mtu && !ours.has(index);
 }

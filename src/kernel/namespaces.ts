@@ -62,9 +62,9 @@ export class Namespaces {
   }
 
   /** Calls `inside` with a netlink socket of a new namespace, which is gone afterwards with all that is in it. */
-  scratch<T>(inside: (socket: NetlinkSocket) => T): T {
+  scratch<T>(inside: (socket: NetlinkSocket) => T, protocol = k.NETLINK_ROUTE): T {
     this.#mustBeOpen();
-    const socket = this.#thread.inNew(() => new NetlinkSocket(k.NETLINK_ROUTE));
+    const socket = this.#thread.inNew(() => new NetlinkSocket(protocol));
     try {
       return inside(socket);
     } finally {

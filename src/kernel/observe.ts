@@ -16,6 +16,7 @@ import { type QueueInfo, allQueues } from "./netlink/tc.ts";
 import type { NftOf } from "./nft.ts";
 import type { OpenVswitch } from "./ovsdb/openVswitch.ts";
 import * as offload from "./offload.ts";
+import { makesChecksums } from "./offload.ts";
 import { isKnownNeighbour, isOurBridgeFdb, isOurTunnelFdb, isOurs, isPrimary, isRouted, peerNs } from "./ownership.ts";
 
 /** Namespaces after which the event loop gets its turn: some milliseconds. */
@@ -81,7 +82,7 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   });
   // The host has many links and tables of others; where no link is ours, only what may be on any link is.
   const isEmpty = links.length === 0 || (isHost && !links.some(isOurs));
-  const reading = readingOf(space, links);
+  const reading = readingOf(space, links, linkNames);
   const entries = entriesIn(reading, (kind) => !isEmpty || kind.observe.entry?.isOnAnyLink === true);
   const extras = links.filter((link) => linkKindOf(link.kind)?.observe.isExtra?.(link, space, offload) === true);
   return { names, links, linkNames, down, extras: new Set(extras.map(({ index }) => index)), entries };
@@ -99,7 +100,10 @@ function dumpWorkload(space: Space, names: readonly Ns[], nears: ReadonlySet<str
   const isFarEnd = ({ kind, index, peer }: LinkInfo) =>
     kind === "veth" && nears.has(pairKey({ index: peer, peer: index }));
   const links = space.socket.listAny(allLinks, isFarEnd);
-  const entries = entriesIn(readingOf(space, links), ({ isInWorkloads }) => links.length > 0 && isInWorkloads);
+  const entries = entriesIn(
+    readingOf(space, links, new Map()),
+    ({ isInWorkloads }) => links.length > 0 && isInWorkloads,
+  );
   return { names, links, linkNames: new Map(), down: new Set(), extras: new Set(), entries };
 }
 
@@ -112,7 +116,7 @@ function pairKey({ index, peer }: Pick<LinkInfo, "index" | "peer">): string {
   return `${index} ${peer}`;
 }
 
-function readingOf(space: Space, links: readonly LinkInfo[]): Reading {
+function readingOf(space: Space, links: readonly LinkInfo[], linkNames: Reading["linkNames"]): Reading {
   const { ns, socket } = space;
   const indexes = new Set(links.map(({ index }) => index));
   return {
@@ -120,10 +124,12 @@ function readingOf(space: Space, links: readonly LinkInfo[]): Reading {
     isWorkload: ns.startsWith("/"),
     isHost: ns === "host",
     links,
+    linkNames,
     indexes,
     neighbours: once(() => socket.list(allNeighbours, isKnownNeighbour)),
     fdb: once(() => fdbEntries(space, links, indexes)),
     queues: once(() => socket.list(allQueues, (one) => isWatched(one, indexes))),
+    writesChecksums: ({ name }) => makesChecksums(space, name),
   };
 }
 
@@ -189,7 +195,7 @@ function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, elsewhere
   const { name, mac, alias, index, peer } = link;
   // Above a device that is down it is down, too.
   const isUp = link.isUp || lower?.down.has(peer) === true;
-  const isRight = isUp && (link.forwards || !isRouted(link));
+  const isRight = isUp && (link.inet.forwards || !isRouted(link));
   return {
     ns,
     common: (isIntact) => ({ ns, name, mtu: isRight && isIntact ? link.mtu : 0, mac, alias }),

@@ -20,6 +20,9 @@ const PEER = `${MARK}:peer:`;
 /** How the alias of an endpoint's port begins; its name follows. */
 export const ENDPOINT_ALIAS = `${MARK}:endpoint:`;
 
+/** The same of what plugs a network's bridge into another. */
+const PLUG_ALIAS = `${MARK}:plug:`;
+
 export function isOurs(link: LinkInfo): boolean {
   return link.alias.startsWith(`${MARK}:`);
 }
@@ -29,9 +32,14 @@ export function isPrimary(link: LinkInfo): boolean {
   return isOurs(link) && !link.alias.startsWith(PEER) && !link.isLoopback;
 }
 
+/** The near end of a pair that plugs a network's bridge into another. */
+export function isPlug({ alias }: Pick<LinkInfo, "alias">): boolean {
+  return alias.startsWith(PLUG_ALIAS);
+}
+
 /** Whether packets may be routed through a link of ours, and not only bridged. */
-export function isRouted({ kind, alias }: Pick<LinkInfo, "kind" | "alias">): boolean {
-  return leadsTo(kind) !== "nowhere" && !alias.startsWith(ENDPOINT_ALIAS);
+export function isRouted(link: Pick<LinkInfo, "kind" | "alias">): boolean {
+  return leadsTo(link.kind) !== "nowhere" && !link.alias.startsWith(ENDPOINT_ALIAS) && !isPlug(link);
 }
 
 /** The end of one that a VRF's namespace has. */

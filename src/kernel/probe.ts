@@ -8,6 +8,7 @@ import { newIfb } from "./kinds/links.ts";
 import { addIngress, addRedirect, addTbf } from "./kinds/queues.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import * as k from "./netlink/constants.ts";
+import { hasFamily } from "./netlink/nftFamily.ts";
 import { CREATE, ifinfo } from "./netlink/link.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 
@@ -36,8 +37,15 @@ export function probeShaping(namespaces: Namespaces): readonly Direction[] {
 const BRIDGE = 1001;
 const PORT = 1002;
 
+/** A feature of the kernel, and not a program. */
+type KernelFeature = Exclude<Feature, "ovsdb">;
+
 /** What of a feature this kernel has, each tried on its own. */
-export function probeFeatures(namespaces: Namespaces): readonly Feature[] {
+export function probeFeatures(namespaces: Namespaces): readonly KernelFeature[] {
+  const filters = namespaces.scratch(
+    (socket) => ({ inet: hasFamily(socket, k.NFPROTO_INET), bridge: hasFamily(socket, k.NFPROTO_BRIDGE) }),
+    k.NETLINK_NETFILTER,
+  );
   return namespaces.scratch((socket) => {
     const can = (write: (w: MessageWriter) => void) => () => accepts(socket, write);
     const link = (index: number, kind: string, data?: (w: MessageWriter) => void, more?: (w: MessageWriter) => void) =>
@@ -45,7 +53,7 @@ export function probeFeatures(namespaces: Namespaces): readonly Feature[] {
     // The bridge is what a VLAN stands on, and its port what is isolated; the port is a VXLAN device, as Weft's are.
     link(BRIDGE, "bridge")();
     const vxlan = link(PORT, "vxlan", vxlanData, (w) => w.attrU32(k.IFLA_MASTER, BRIDGE))();
-    const has: Readonly<Record<Feature, () => boolean>> = {
+    const has: Readonly<Record<KernelFeature, () => boolean>> = {
       vxlan: () => vxlan,
       isolated: can((w) => isolate(w, socket.nextSeq())),
       vlan: link(
@@ -58,8 +66,10 @@ export function probeFeatures(namespaces: Namespaces): readonly Feature[] {
       gre: () => hasModule("ip_gre"),
       gre6: () => hasModule("ip6_gre"),
       openvswitch: () => hasModule("openvswitch"),
+      nftinet: () => filters.inet,
+      nftbridge: () => filters.bridge,
     };
-    return FEATURE_NAMES.filter((feature) => has[feature]());
+    return FEATURE_NAMES.filter((feature) => feature !== "ovsdb").filter((feature) => has[feature]());
   });
 }
 

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { resolve } from "node:path";
 import { Agent } from "../agent/agent.ts";
 import { openDisk, type Disk } from "../agent/server/stateDir.ts";
 import { fileJournal } from "../agent/journal/journal.ts";
@@ -13,6 +14,8 @@ import { BlockLease } from "../agent/journal/blockLease.ts";
 import { Underlay } from "../agent/server/join.ts";
 import { type ApiServer, listenOnAddress, listenOnSocket } from "../agent/socket/listen.ts";
 import { type LocalApi, localApi, type Route } from "../agent/socket/localApi.ts";
+import type { TakeOver } from "../agent/reconcile/takeOver.ts";
+import { type Services, undoUnconfirmed } from "../agent/reconcile/takeOvers.ts";
 import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/context.ts";
@@ -26,15 +29,18 @@ import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
 import { filesWhile } from "../files/files.ts";
 import { realFiles } from "../files/real.ts";
+import type { Kernel } from "../kernel/kernel.ts";
 import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { OVSDB_SOCKET } from "../kernel/ovsdb/openVswitch.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
+import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import { devicesToTell } from "../model/hostDevices.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { checkClaim, claimOf } from "./claim.ts";
 import { syncDropIns, unwarned } from "./dropIns.ts";
+import { deviceManagers } from "./deviceManagers.ts";
 import { Management } from "./management.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 
@@ -48,21 +54,28 @@ const SETTINGS = [
   "netns-prefix",
   "slices",
   "physical",
+  "take-over",
+  "take-over-timeout",
   "http",
   "cni-dir",
   "etc-dir",
+  "run-dir",
   "ovsdb",
 ] as const;
 const DEFAULTS = {
   "state-dir": "/var/lib/weft/agent",
   socket: "/run/weft/agent.sock",
   "netns-prefix": NETNS_PREFIX,
+  "run-dir": "/run",
+  "take-over-timeout": "30s",
   ovsdb: OVSDB_SOCKET,
 } as const;
 
 /** What an agent was told, with the defaults of what it was not. */
 export async function agentSettings(flags: Flags, env: Surroundings["env"]) {
-  return { ...DEFAULTS, ...(await settingsOf("agent", SETTINGS, flags, env)) };
+  const settings = { ...DEFAULTS, ...(await settingsOf("agent", SETTINGS, flags, env)) };
+  // Files for CNI name it, and other programs read them elsewhere.
+  return { ...settings, socket: resolve(settings.socket) };
 }
 type Settings = Readonly<Awaited<ReturnType<typeof agentSettings>>>;
 
@@ -76,26 +89,25 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const { disk, files, troubles } = await lockedState(settings["state-dir"], world.clock);
   const token = tokenOf(disk, host, settings);
   const kernel = linuxKernel({ prefix: settings["netns-prefix"], ovsdb: settings.ovsdb });
-  const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
-  const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
-  const ends = new Underlay({ kernel, address, ...find });
+  // Before the server is looked for: the host may be out of its reach by what an earlier agent did last.
+  const takeOvers = undoUnconfirmed(disk.takeOvers(), { kernel, log: world.log });
+  const ends = await underlayOf({ kernel, disk, host, url }, settings.underlay);
   // Fails here, and not at the first join, if the host does not have the address.
   const { underlay } = await ends.now();
-  const proposed = disk.proposal(newCredential);
-  const transport = httpTransport({ url, token, proposed, clock: world.clock });
+  const transport = httpTransport({ url, token, proposed: disk.proposal(newCredential), clock: world.clock });
   const blockLease = new BlockLease(world.clock, disk.blockLease(), disk.saveBlockLease);
   const journal = fileJournal(disk.journalPath, kernel.facts().bootId, files);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
+  const management = await Management.begun(url, clock, signal);
+  const servers = () => management.addresses;
   const devices = () => devicesToTell(mirror.snapshot(), host);
-  const claim = claimOf({ kernel, host, underlay: ends, devices }, settings);
-  const management = new Management(url, clock);
-  await management.begin(signal);
-  const looks = [neighbourOverflows(() => clock.monotonicMs()), keepDropIns(settings["etc-dir"], mirror, world)];
+  const claim = claimOf({ kernel, host, underlay: ends, devices, servers }, settings);
+  const looks = [neighbourOverflows(() => clock.monotonicMs()), keepDropIns(settings, host, mirror, world)];
   const agent = new Agent({
     host,
-    management: () => management.addresses,
+    management: servers,
     version: ownVersion(),
     kernel,
     transport,
@@ -108,13 +120,14 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
     troubles: () => [...troubles(), ...kernel.troubles(), ...looks.flatMap((look) => look())],
+    takeOvers: takeOverParts(takeOvers, disk, settings, deviceManagers(settings, host, mirror, log)),
     blockLease,
     uid: () => randomUUID(),
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
   });
-  const { socket } = settings;
   const { attacher, inspection, snapshots, rounds } = agent;
+  const { socket } = settings;
   const report = () => agent.report;
   const cni = cniRoute({ attacher, inspection, snapshots, rounds, report, host, journal, kernel, clock, log });
   const routes = readRoutes(agent, disk, host);
@@ -137,8 +150,25 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   return 0;
 }
 
+type Start = { readonly kernel: Kernel; readonly disk: Disk; readonly host: string; readonly url: string };
+
+async function underlayOf({ kernel, disk, host, url }: Start, given: string | undefined): Promise<Underlay> {
+  const address = given ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
+  return new Underlay({ kernel, address, ...(given === undefined ? { find: () => sourceAddress(url) } : {}) });
+}
+
+function takeOverParts(
+  saved: readonly TakeOver[],
+  { saveTakeOvers: save }: Disk,
+  settings: Settings,
+  services: Services,
+) {
+  return { saved, save, services, timeoutMs: parseDuration(settings["take-over-timeout"], "--take-over-timeout") };
+}
+
 /** Refuses wrong settings before anything is made. */
-function checkSettings({ http, ...told }: Settings): void {
+function checkSettings({ http, "take-over-timeout": timeout, ...told }: Settings): void {
+  parseDuration(timeout, "--take-over-timeout");
   if (http !== undefined) listenAddress(http, "--http");
   checkClaim(told);
 }
@@ -278,32 +308,31 @@ function keepCniFiles(target: CniDirectory, mirror: Mirror, host: string, log: S
 
 /** Keeps other services away from this host's devices; gives what is wrong with that, a line each. */
 function keepDropIns(
-  etc: string | undefined,
+  { "etc-dir": etc, "run-dir": run }: Settings,
+  host: string,
   mirror: Mirror,
   { clock, log }: Pick<Surroundings, "clock" | "log">,
 ): () => readonly string[] {
   if (etc === undefined) return cached(() => unwarned(mirror.snapshot()), clock);
-  let last: readonly unknown[] | undefined;
-  let problems: readonly string[] = [];
-  const keep = () => {
-    const snapshot = mirror.snapshot();
-    if (last !== undefined && last[0] === snapshot?.networks) return;
-    last = [snapshot?.networks];
-    problems = syncDropIns(etc, snapshot, log);
-  };
-  keep();
-  mirror.onChange(keep);
-  return () => problems;
+  // Also from time to time: somebody may change or remove the files.
+  return cached(
+    () => syncDropIns({ etc, run }, host, mirror.snapshot(), log),
+    clock,
+    () => [mirror.snapshot()?.networks, mirror.snapshot()?.hosts],
+  );
 }
 
-/** How long an answer is used that takes looking at all processes. */
+/** How long an answer is used that takes looking at all processes, or reading files. */
 const FRESH_MS = 30_000;
 
-function cached<T>(look: () => T, clock: Surroundings["clock"]): () => T {
-  let last: { readonly of: T; readonly atMs: number } | undefined;
+/** The answer, for as long as it is fresh and what it is of stays the same. */
+function cached<T>(look: () => T, clock: Surroundings["clock"], basis: () => readonly unknown[] = () => []): () => T {
+  let last: { readonly of: T; readonly atMs: number; readonly basis: readonly unknown[] } | undefined;
   return () => {
     const atMs = clock.monotonicMs();
-    if (last === undefined || atMs - last.atMs >= FRESH_MS) last = { of: look(), atMs };
+    const now = basis();
+    const isFresh = last !== undefined && atMs - last.atMs < FRESH_MS && now.every((one, i) => one === last?.basis[i]);
+    if (last === undefined || !isFresh) last = { of: look(), atMs, basis: now };
     return last.of;
   };
 }

@@ -3,19 +3,27 @@ import type { Underlay } from "../agent/server/join.ts";
 import { wordsOf } from "../cli/input/settings.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { defined } from "../model/defined.ts";
+import { FEATURE_NAMES } from "../model/features.ts";
+import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import { type PhysicalDevice, parsePhysical } from "../model/physical.ts";
 
-type Settings = { readonly slices?: string; readonly physical?: string };
+type Settings = { readonly slices?: string; readonly physical?: string; readonly "take-over"?: string };
 
 /** Refuses settings that no claim can be made of. */
-export function checkClaim({ slices, physical }: Settings): void {
-  if (slices !== undefined) wordsOf(slices, "--slices");
-  physicalIn(physical);
+export function checkClaim(settings: Settings): void {
+  if (settings.slices !== undefined) wordsOf(settings.slices, "--slices");
+  physicalIn(settings);
 }
 
-function physicalIn(text: string | undefined): readonly PhysicalDevice[] {
-  return text === undefined ? [] : parsePhysical(wordsOf(text, "--physical"), "--physical");
+function physicalIn({ physical, "take-over": takeOver = "no" }: Settings): readonly PhysicalDevice[] {
+  if (takeOver !== "yes" && takeOver !== "no")
+    throw new Fault("request-invalid", {
+      what: `"${takeOver}" does not say whether devices may be taken over`,
+      where: "--take-over",
+      fix: "write yes or no",
+    });
+  return physical === undefined ? [] : parsePhysical(wordsOf(physical, "--physical"), "--physical", takeOver === "yes");
 }
 
 type Claiming = Pick<HostClaim, "host"> & {
@@ -23,20 +31,22 @@ type Claiming = Pick<HostClaim, "host"> & {
   readonly underlay: Underlay;
   /** Names of devices that are asked for, beside those of the settings. */
   readonly devices: () => readonly string[];
+  /** Addresses of the server. */
+  readonly servers: () => readonly string[];
 };
 
 export function claimOf(claiming: Claiming, settings: Settings): () => Promise<HostClaim> {
-  const { kernel, host, underlay, devices } = claiming;
+  const { kernel, host, underlay, devices, servers } = claiming;
   const { slices } = settings;
-  const physical = physicalIn(settings.physical);
+  const physical = physicalIn(settings);
   return async () => ({
     host,
     ...(await underlayOf(kernel, underlay)),
-    ...devicesOf(kernel, [...new Set([...physical.map(({ device }) => device), ...devices()])].sort()),
+    ...devicesOf(kernel, [...new Set([...physical.map(({ device }) => device), ...devices()])].sort(), servers()),
     hostPrefixes: kernel.facts().prefixes,
     bootId: kernel.facts().bootId,
     shaping: kernel.shaping(),
-    features: kernel.features(),
+    ...(await featuresOf(kernel)),
     ...(slices === undefined ? {} : { slices: wordsOf(slices, "--slices") }),
     ...(physical.length === 0 ? {} : { physical }),
   });
@@ -47,6 +57,15 @@ async function underlayOf(kernel: Claiming["kernel"], underlay: Underlay) {
   return { ...found, ...defined({ underlayDevice: kernel.underlayDevice(found.underlay) }) };
 }
 
-function devicesOf(kernel: Claiming["kernel"], names: readonly string[]): Pick<HostClaim, "devices"> {
-  return names.length === 0 ? {} : { devices: kernel.devices(names) };
+async function featuresOf(kernel: Claiming["kernel"]) {
+  const features = await kernel.features();
+  return { features, lacks: FEATURE_NAMES.filter((feature) => !features.includes(feature)) };
+}
+
+function devicesOf(
+  kernel: Claiming["kernel"],
+  names: readonly string[],
+  servers: readonly string[],
+): Pick<HostClaim, "devices"> {
+  return names.length === 0 ? {} : { devices: kernel.devices(names, servers) };
 }

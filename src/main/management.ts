@@ -26,6 +26,12 @@ export class Management {
     return this.#addresses;
   }
 
+  static async begun(url: string, clock: Clock, signal: AbortSignal): Promise<Management> {
+    const management = new Management(url, clock);
+    await management.begin(signal);
+    return management;
+  }
+
   /** The first answer, unless it takes long: a host has to start while names cannot be resolved. */
   async begin(signal: AbortSignal): Promise<void> {
     await Promise.race([this.#look(), this.#clock.sleep(START_MS, signal)]);

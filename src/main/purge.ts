@@ -20,6 +20,7 @@ import { lockDirectory } from "../kernel/lock.ts";
 import { Fault } from "../model/fault.ts";
 import { ownDropIns, removeDropIns } from "./dropIns.ts";
 import { agentSettings } from "./agent.ts";
+import { giveBackDevices, savedIn } from "./giveBack.ts";
 import { removeStateFiles, stateFilesIn } from "./stateFiles.ts";
 
 /** A removal may uncover what hung on it, so a second look is normal and a third is not. */
@@ -28,8 +29,8 @@ const ROUNDS = 3;
 const USUAL_CNI_DIR = "/etc/cni/net.d";
 
 export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
-  const { stateDir, socket, netnsPrefix, cniDir, etcDir, ovsdb, yes } = flags;
-  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir, etcDir, ovsdb }, io.env);
+  const { stateDir, socket, netnsPrefix, cniDir, etcDir, runDir, ovsdb, yes } = flags;
+  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir, etcDir, runDir, ovsdb }, io.env);
   const { socket: socketPath, "state-dir": directory } = settings;
   await refuseWhileRunning(socketPath);
   // What is not an agent's is refused before the journal is opened there, which writes.
@@ -44,9 +45,12 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;
     const kernelLoss = objects > 0 ? [count(objects, "kernel object")] : [];
     const cniFiles = keptFiles(settings["cni-dir"]);
-    const dropIns = settings["etc-dir"] === undefined ? [] : ownDropIns(settings["etc-dir"]);
+    const { "etc-dir": etc, "run-dir": run } = settings;
+    const dropIns = etc === undefined ? [] : ownDropIns({ etc, run });
     const losses = [...kernelLoss, ...found.paths, ...cniFiles, ...dropIns];
     if (losses.length > 0) await confirm(io, "purging this host", losses, yes);
+    const given = await giveBackDevices(kernel, savedIn(found.directory, kernel.facts().bootId));
+    for (const line of given) io.err(`${line}\n`);
     await removeObjects(kernel, workloads);
     for (const file of cniFiles) rmSync(file, { force: true });
     removeDropIns(dropIns);

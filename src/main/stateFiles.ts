@@ -6,7 +6,7 @@ import { Fault } from "../model/fault.ts";
 
 /** What every agent writes when it starts and when it joins. */
 const SIGNS = ["attachments.ndjson", "proposal.json", "identity.json"];
-const NAMES = [...SIGNS, "snapshot.json", "standing.json"];
+const NAMES = [...SIGNS, "snapshot.json", "standing.json", "takeovers.json"];
 /** A file whose replacement was interrupted, and one that was put aside. */
 const SUFFIXES = ["", ".next", ".damaged"];
 

@@ -1,6 +1,7 @@
 // Which hosts and prefixes a network concerns. The server's allocation, the agent's visibility and the compiler use
 // these functions.
 import { cidrOf, formatMac, ipOf, overlaps } from "./address.ts";
+import { whyLeftOut } from "./leftOut.ts";
 import type { Host, HostAddress, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
 
 /** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */
@@ -13,17 +14,27 @@ export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice
 
 /** The name of the VRF in the hosts' own namespace unless another was put. */
 export const HOST_VRF = "host";
-/** In `hosts` of a network: all of them. */
+/** In `hosts` of a network: all of them that can have it (leftOut.ts). */
 export const ALL_HOSTS = "*";
 /** In `hostAddresses` of a network: the server allocates them. */
 export const AUTO = "auto";
 
 type WithHosts = Pick<NetworkSpec, "hosts" | "hostAddresses" | "allocatedAddresses">;
 
-/** Whether a network is to be on a host also without endpoints. */
+/** Whether a network says that it is to be on a host also without endpoints: by `*`, whether or not the host can. */
 export function namesHost(spec: WithHosts, host: string): boolean {
-  const { hosts = [] } = spec;
-  return hosts.includes(ALL_HOSTS) || hosts.includes(host) || hostAddressesOf(spec, host).length > 0;
+  const { hosts = [], hostAddresses } = spec;
+  const isNamed = hosts.includes(ALL_HOSTS) || hosts.includes(host);
+  // What the server allocated is of hosts that are named.
+  return isNamed || (hostAddresses !== AUTO && hostAddressesOf(spec, host).length > 0);
+}
+
+/** Whether a network is on a host also without endpoints: of `*`, those are meant that can have it. */
+export function isOnHost(spec: NetworkSpec, host: Host): boolean {
+  if (!namesHost(spec, host.name)) return false;
+  const { hosts = [], hostAddresses } = spec;
+  const isGiven = hosts.includes(host.name) || (hostAddresses !== AUTO && hostAddressesOf(spec, host.name).length > 0);
+  return isGiven || whyLeftOut(spec, host) === undefined;
 }
 
 /** The addresses that a host itself has on a network's segment, with length; IPv4 first. */
@@ -38,6 +49,18 @@ export function hostAddressesOf(spec: WithHosts, host: string): readonly string[
 export function hostMac(address: string): string {
   const value = ipOf(address.slice(0, address.indexOf("/")))?.value ?? 0n;
   return formatMac(0x0a5b_0000_0000n + (value & 0xffff_ffffn));
+}
+
+/**
+ * Whether hosts learn behind its tunnel who else is on the segment: machines in its group, and other hosts, if these
+ * keep the MACs that their bridges had.
+ */
+export function learnsFromTunnel({
+  driver,
+  group,
+  takeOver,
+}: Pick<NetworkSpec, "driver" | "group" | "takeOver">): boolean {
+  return group !== undefined || (takeOver === true && driver === "vxlan");
 }
 
 /** Of all hosts: as given, or as the server allocated them. */
@@ -59,7 +82,8 @@ export function vrfsOn(snapshot: Snapshot, host: string): ReadonlySet<string> {
   };
   for (const block of snapshot.blocks) if (block.spec.host === host) add(block.spec.network);
   for (const endpoint of snapshot.endpoints) if (endpoint.spec.host === host) add(endpoint.spec.network);
-  for (const { name, spec } of snapshot.networks) if (namesHost(spec, host)) add(name);
+  const own = snapshot.hosts.find(({ name }) => name === host);
+  for (const { name, spec } of snapshot.networks) if (own !== undefined && isOnHost(spec, own)) add(name);
   return vrfs;
 }
 

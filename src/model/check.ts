@@ -104,8 +104,8 @@ const Evidence = strictObject({
 const Finding = strictObject({
   kind: oneOf(KINDS),
   rule: oneOf(Object.keys(RULES) as Rule[]),
-  network: Text("Empty if nobody knows."),
-  vrf: Text("Empty if nobody knows."),
+  network: Text("Empty if it is not known."),
+  vrf: Text("Empty if it is not known."),
   addresses: Addresses,
   endpoint: Type.String(),
   host: Type.String(),

@@ -21,11 +21,12 @@ export function deviceName(prefix: string, name: string): string {
 }
 
 /**
- * The bridge of a network without slices: by its own name, unless it is to be a given one. (That of Open vSwitch is
- * another bridge.)
+ * The bridge of a network without slices: by its own name, unless it is to be a given one. (One that it is plugged into
+ * is another.)
  */
-export function networkBridge({ name, spec: { bridge, driver } }: Named): string {
-  return driver === "ovs" ? deviceName("wb", name) : (bridge ?? deviceName("wb", name));
+export function networkBridge({ name, spec: { bridge, driver, parent } }: Named): string {
+  const isOthers = driver === "ovs" || (driver === "bridge" && parent === undefined);
+  return isOthers || bridge === undefined ? deviceName("wb", name) : bridge;
 }
 
 /** The bridges of a network on hosts: one, or one for each of its slices. */
@@ -34,11 +35,22 @@ export function bridgesOf(network: Named): readonly string[] {
   return slices.length === 0 ? [networkBridge(network)] : slices.map(({ bridge }) => deviceName(bridge, network.name));
 }
 
+/** What Weft's own devices begin with in the hosts' own namespace. */
+const OWN = /^(lo$|w[bpqx]|w[jkluv]-|wo[bp]?[-\d]|wt\d|gt\d|path\d)/;
+/** Linux has settings of these names for all devices (sysctl_dev_name_is_allowed, net/ipv4/devinet.c). */
+const KERNELS = /^(all|default)$/;
+
+/** Whether a name is one that Weft, or the kernel, gives. */
+export function isReservedDevice(name: string): boolean {
+  return OWN.test(name) || KERNELS.test(name);
+}
+
 type Named = {
   readonly name: string;
   readonly spec: {
     readonly driver?: string;
     readonly bridge?: string;
+    readonly parent?: string;
     readonly slices?: readonly { readonly bridge: string }[];
   };
 };

@@ -26,7 +26,7 @@ type DriverFacts = {
   readonly device: string;
   /** Where its networks are on a host unless they say otherwise. */
   readonly placement: Placement;
-  /** What the kernel of a host must have, by family of the underlay. */
+  /** What a host must have, by family of the underlay. */
   readonly needs: Readonly<Record<Family, readonly Feature[]>>;
   /**
    * Of one that has a device for each peer, and so no device that could have a given name: for how many peers in a VRF
@@ -44,6 +44,9 @@ type DriverFacts = {
   readonly takesDevice?: true;
 };
 
+/** What a VRF's filters need, whatever crosses between hosts. */
+const FILTERS = ["nftinet", "nftbridge"] as const satisfies readonly Feature[];
+
 /** A row keeps its place: hosts number drivers by it (datapath/network/paths.ts). */
 const ROWS = {
   vxlan: {
@@ -56,7 +59,7 @@ const ROWS = {
     hasGroups: true,
     device: "wx",
     placement: "own",
-    needs: { 4: ["vxlan"], 6: ["vxlan"] },
+    needs: { 4: ["vxlan", ...FILTERS], 6: ["vxlan", ...FILTERS] },
   },
   gre: {
     title: "GRE",
@@ -67,7 +70,7 @@ const ROWS = {
     hasVni: true,
     device: "gt",
     placement: "own",
-    needs: { 4: ["gre", "isolated"], 6: ["gre6", "isolated"] },
+    needs: { 4: ["gre", "isolated", ...FILTERS], 6: ["gre6", "isolated", ...FILTERS] },
     peersMost: 100,
   },
   vlan: {
@@ -79,7 +82,7 @@ const ROWS = {
     hasVni: false,
     device: "wv",
     placement: "host",
-    needs: { 4: ["vlan"], 6: ["vlan"] },
+    needs: { 4: ["vlan", ...FILTERS], 6: ["vlan", ...FILTERS] },
     isPhysical: true,
   },
   bridge: {
@@ -90,7 +93,7 @@ const ROWS = {
     hasVni: false,
     device: "wb",
     placement: "host",
-    needs: { 4: [], 6: [] },
+    needs: { 4: [...FILTERS], 6: [...FILTERS] },
     isPhysical: true,
     takesDevice: true,
   },
@@ -103,8 +106,8 @@ const ROWS = {
     hasVni: true,
     device: "wo",
     placement: "host",
-    // Open vSwitch has a datapath of its own, outside the kernel.
-    needs: { 4: [], 6: [] },
+    // It has a datapath of its own, outside the kernel.
+    needs: { 4: ["ovsdb", ...FILTERS], 6: ["ovsdb", ...FILTERS] },
     isPhysical: true,
     takesDevice: true,
   },
@@ -139,18 +142,23 @@ export function tunnelMtu(driver: Driver, host: Underlay): number {
   return host.underlayMtu - DRIVERS[driver].overhead[familyOf(host.underlay)];
 }
 
-/** The tunnel device of a switched network; its second name if the VRF says so (VrfSpec.alternate). */
-export function switchedDevice(driver: Driver, vni: number, { alternate }: OfVrf): string {
-  const { device, hasPort } = DRIVERS[driver];
-  return `${device}${vni}${alternate === true && hasPort ? "b" : ""}`;
+/**
+ * The tunnel device of a switched network; its second name, which is never a given one, if the VRF says so
+ * (VrfSpec.alternate).
+ */
+export function switchedDevice({ driver, device }: Way, vni: number, { alternate }: OfVrf): string {
+  const { device: prefix, hasPort } = DRIVERS[driver];
+  const isSecond = alternate === true && hasPort;
+  return isSecond ? `${prefix}${vni}b` : (device ?? `${prefix}${vni}`);
 }
 
 /** The tunnel device of a VRF's routed networks. A given name is that of the one device that is for all peers. */
 export function routedDevice(driver: Driver, vrf: RoutedVrf): string {
-  return (hasDevicePerPeer(driver) ? undefined : vrf.vtepName) ?? switchedDevice(driver, vrf.vni, vrf);
+  return (hasDevicePerPeer(driver) ? undefined : vrf.vtepName) ?? switchedDevice({ driver }, vrf.vni, vrf);
 }
 
-function hasDevicePerPeer(driver: Driver): boolean {
+/** Whether a tunnel is a device for each peer, which takes packets of that peer alone. */
+export function hasDevicePerPeer(driver: Driver): boolean {
   return DRIVERS[driver].peersMost !== undefined;
 }
 
@@ -172,7 +180,7 @@ export const OVS_TUNNELS = ["vxlan", "gre", "none"] as const;
 type OvsTunnel = (typeof OVS_TUNNELS)[number];
 
 /** How a network's frames cross: what decides of its spec. */
-export type Way = { readonly driver: Driver; readonly tunnel?: OvsTunnel };
+export type Way = { readonly driver: Driver; readonly tunnel?: OvsTunnel; readonly device?: string };
 
 /** Whether they cross a physical network, and not in packets on the underlay. */
 export function isPhysical({ driver, tunnel = "none" }: Way): boolean {

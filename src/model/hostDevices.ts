@@ -1,4 +1,5 @@
 // Devices of a host that its claim has to say something of.
+import { bridgeOfOthers } from "./bridges.ts";
 import { devicesNamed } from "./multicast.ts";
 import { NO_DEVICE } from "./physical.ts";
 import type { Snapshot } from "./resource.ts";
@@ -12,5 +13,6 @@ export function devicesToTell(
 ): readonly string[] {
   const set = snapshot?.hosts.find(({ name }) => name === host)?.spec.physicalSet ?? [];
   const devices = set.map(({ device }) => device).filter((device) => device !== NO_DEVICE);
-  return [...new Set([...devicesNamed(snapshot), ...devices])].sort();
+  const bridges = snapshot?.networks.flatMap(({ spec }) => bridgeOfOthers(spec) ?? []) ?? [];
+  return [...new Set([...devicesNamed(snapshot), ...bridges, ...devices])].sort();
 }

@@ -19,6 +19,7 @@ const claimed = {
     "slices",
     "shaping",
     "features",
+    "lacks",
     "physical",
   ]).properties,
   bootId: optional(

@@ -1,4 +1,4 @@
-// Which hosts cannot carry networks of a driver, because their kernels lack a feature. Server and agent refuse alike.
+// Which hosts cannot carry networks of a driver, because they lack a feature. Server and agent refuse alike.
 import { familyOf } from "./address.ts";
 import { DRIVERS, type Driver } from "./driver.ts";
 import { Fault } from "./fault.ts";
@@ -7,9 +7,10 @@ import type { Host, Network } from "./resource.ts";
 
 /** What a host lacks of what a driver needs between hosts of its family; of one that has not said, nothing. */
 export function lackedBy(host: Pick<Host, "spec">, driver: Driver): readonly Feature[] {
-  const { features, underlay } = host.spec;
-  if (features === undefined) return [];
-  return DRIVERS[driver].needs[familyOf(underlay)].filter((feature) => !features.includes(feature));
+  const { features, lacks, underlay } = host.spec;
+  const isLacked = (feature: Feature) =>
+    lacks?.includes(feature) ?? (FEATURES[feature].isLater !== true && features?.includes(feature) === false);
+  return DRIVERS[driver].needs[familyOf(underlay)].filter(isLacked);
 }
 
 /** Throws a Fault `feature-missing` if an endpoint cannot be on that host. */
@@ -36,7 +37,14 @@ export function lackingFault(
     what: `${which} cannot carry network "${network.name}"`,
     where,
     why: `driver ${network.spec.driver} needs ${lackingText(lacked)}`,
-    fix: "load or install it there and start the agent again, or leave these hosts out, or choose another driver",
+    fix: `${lackingRemedy(lacked)}, or leave these hosts out, or choose another driver`,
     blockers: names,
   });
+}
+
+/** What to do on a host that lacks these. */
+export function lackingRemedy(lacked: readonly Feature[]): string {
+  if (lacked.every((feature) => FEATURES[feature].isProgram === true))
+    return "install and start it there: the agent notices within ten seconds";
+  return "load or install it there and start the agent again";
 }

@@ -1,13 +1,14 @@
 // How large packets of a network may be, by what its hosts have.
+import { bridgeOfOthers } from "./bridges.ts";
 import { encapsulationOf, tunnelMtu } from "./driver.ts";
 import { type TunnelWay, tunnelEnd } from "./multicast.ts";
-import { parentOn } from "./physical.ts";
+import { factsOf, parentOn } from "./physical.ts";
 import type { Host, NetworkSpec, PhysicalNetwork } from "./resource.ts";
 
 /** Of a bridge or VLAN of which no host has said what its device carries. */
 export const ETHERNET_MTU = 1500;
 
-type Way = TunnelWay & Pick<NetworkSpec, "driver" | "tunnel" | "parent">;
+type Way = TunnelWay & Pick<NetworkSpec, "driver" | "tunnel" | "parent" | "bridge">;
 type Parents = { get(name: string): PhysicalNetwork | undefined };
 
 /**
@@ -21,6 +22,8 @@ export function mtuOn(way: Way, host: Host["spec"], parents: Parents): number | 
     const end = tunnelEnd(way, host);
     return end === undefined ? undefined : tunnelMtu(tunnel, end);
   }
+  const bridge = bridgeOfOthers(way);
+  if (bridge !== undefined) return factsOf(host, bridge)?.mtu;
   // A bridge of Open vSwitch that is there: its administrator alone knows where it leads.
   if (parent === undefined) return undefined;
   const own = parentOn(host, parent)?.mtu;

@@ -79,7 +79,10 @@ export type TunnelEnd = {
 export type TunnelWay = Pick<NetworkSpec, "group" | "underlayDevice" | "parent">;
 type Ends = Pick<HostSpec, "underlay" | "underlayMtu" | "underlayDevice" | "physical" | "physicalSet" | "devices">;
 
-/** Undefined for a host without the device, or without an address of the group's family there. */
+/**
+ * Undefined for a host without the device, or without an address of the group's family there. A device that was taken
+ * over has its addresses on the bridge: the tunnel goes by that.
+ */
 export function tunnelEnd({ group, underlayDevice, parent }: TunnelWay, host: Ends): TunnelEnd | undefined {
   const { underlay, underlayMtu } = host;
   if (group === undefined) return host;
@@ -88,8 +91,11 @@ export function tunnelEnd({ group, underlayDevice, parent }: TunnelWay, host: En
   if (wanted === undefined) return undefined;
   if (wanted === host.underlayDevice && isRight(underlay)) return { underlay, underlayMtu, device: wanted };
   const device = host.devices?.find(({ name }) => name === wanted);
-  const address = device?.addresses?.find(isRight);
-  return device === undefined || address === undefined
-    ? undefined
-    : { underlay: address, underlayMtu: device.mtu, device: device.name };
+  if (device === undefined) return undefined;
+  const { name, mtu, addresses = [], onBridge = [], ownBridge } = device;
+  const own = addresses.find(isRight);
+  if (own !== undefined) return { underlay: own, underlayMtu: mtu, device: name };
+  const moved = onBridge.find(isRight);
+  if (moved === undefined || ownBridge === undefined) return undefined;
+  return { underlay: moved, underlayMtu: ownBridge.mtu, device: ownBridge.name };
 }

@@ -83,12 +83,17 @@ export function parsePut<K extends WritableKind>(kind: K, body: unknown): InputO
   return canonical(kind, puts[kind].body(body).spec as InputOf<K>, "spec");
 }
 
+const HOST_ADDRESSES = "write auto, or a list with an entry for each host: - {host: h1, address: 10.7.0.11/16}";
+
 /** What the shape's own error would not say well. */
 function checkFirst(kind: WritableKind, spec: unknown, where: string): void {
   const { properties } = KINDS[kind].put.input;
   const driver = fieldOf(spec, "driver");
   if ("driver" in properties && typeof driver === "string") checkDriver(driver, `${where}.driver`);
   if ("qos" in properties) checkQos(spec, where);
+  const addresses = fieldOf(spec, "hostAddresses");
+  if ("hostAddresses" in properties && typeof addresses === "object" && !Array.isArray(addresses))
+    throw invalid(`${where}.hostAddresses`, '"auto" or a list', addresses, HOST_ADDRESSES);
 }
 
 function canonical<Input>(kind: WritableKind, input: Input, where: string): Input {
@@ -202,7 +207,7 @@ function checkItem(item: unknown, where: string): void {
     throw invalid(`${where}.kind`, kinds, kind, `apply takes ${writableText()}`);
   }
   if (typeof fieldOf(item, "name") !== "string")
-    throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
+    throw invalid(`${where}.name`, "a string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
   checkFirst(kind, spec, `${where}.spec`);
   puts[kind].input(spec, `${where}.spec`);

@@ -71,6 +71,9 @@ export type Way = Value<typeof Way>;
 export const PreflightReport = strictObject({
   hosts: Texts("That were asked."),
   ways: Type.Array(Way, { description: "All ways, in the order of hosts." }),
-  problems: Texts("One line for each way that does not pass whole packets, and for each host that could not try."),
+  problems: Texts(
+    "One line for each way that does not pass whole packets, for each host that could not try, and for each that " +
+      "lacks what a driver needs.",
+  ),
 });
 export type PreflightReport = Value<typeof PreflightReport>;

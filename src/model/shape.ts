@@ -1,4 +1,4 @@
-// What is wrong with a value's shape, in one sentence with a path: `spec.subnets[0].cidr: expected string, got 5`.
+// What is wrong with a value's shape, in one sentence with a path: `spec.subnets[0].cidr: expected a string, got 5`.
 // Knows how typebox reports what a JSON schema refuses, and nothing about any schema.
 import { Fault, type Reason } from "./fault.ts";
 
@@ -28,14 +28,14 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
     case "required":
       return invalid(joined(where, String(firstOf(param("requiredProperties")))), "a value", undefined, "give it one");
     case "type":
-      return invalid(where, String(param("type")), found, SEE_SCHEMA);
+      return invalid(where, typeText(String(param("type"))), found, SEE_SCHEMA);
     case "anyOf":
       return invalid(where, choicesAt(errors, error.instancePath), found, "choose one of them");
     case "const":
       return invalid(where, JSON.stringify(param("allowedValue")), found, "it is the only choice");
     case "minimum":
     case "maximum": {
-      const range = `a number ${String(param("comparison"))} ${String(param("limit"))}`;
+      const range = `at ${error.keyword === "minimum" ? "least" : "most"} ${String(param("limit"))}`;
       return refused(where, `expected ${range}, got ${shown(found)}`, `choose ${range}`, rangeReason(where));
     }
     default:
@@ -44,6 +44,17 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
 }
 
 const SEE_SCHEMA = "correct it; examples/ has files, and GET /openapi.json the form of every request";
+
+const TYPE_TEXTS: Readonly<Record<string, string>> = {
+  integer: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+};
+
+/** A type of JSON schema, as people say it. */
+function typeText(type: string): string {
+  return TYPE_TEXTS[type] ?? `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;
+}
 
 /** A `request-invalid` Fault about one field. */
 export function invalid(where: string, expected: string, found: unknown, fix: string): Fault {
@@ -63,10 +74,15 @@ function mostTelling(errors: readonly SchemaError[]): SchemaError | undefined {
 }
 
 function choicesAt(errors: readonly SchemaError[], pointer: string): string {
-  const values = errors
-    .filter((error) => error.instancePath === pointer && error.keyword === "const")
-    .map((error) => JSON.stringify((error.params as { readonly allowedValue?: unknown }).allowedValue));
+  const values = errors.filter((error) => error.instancePath === pointer).flatMap(choiceOf);
   return values.length === 0 ? "one of its forms" : values.join(" or ");
+}
+
+/** What one form of a union asks for. */
+function choiceOf({ keyword, params }: SchemaError): string[] {
+  const { allowedValue, type } = params as { readonly allowedValue?: unknown; readonly type?: unknown };
+  if (keyword === "const") return [JSON.stringify(allowedValue)];
+  return keyword === "type" && type === "array" ? ["a list"] : [];
 }
 
 /** A number out of range has a reason of its own if users would search for it. */

@@ -66,6 +66,11 @@ const Condition = strictObject({
   object: Text("kind/name, or cluster"),
   host: optional(Type.String()),
   message: Type.String(),
+  waitsFor: optional(
+    Type.Array(strictObject({ host: Type.String(), why: Type.String() }), {
+      description: "Of a conversion: the hosts that its phase waits for.",
+    }),
+  ),
 });
 
 /** `weft status`: one screen. */

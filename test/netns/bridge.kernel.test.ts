@@ -4,10 +4,15 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
+import { Interface } from "./lab/interface.ts";
+import { Segment } from "./lab/segment.ts";
 import { dial, Listener } from "./lab/tcp.ts";
+import { cliOf } from "./lab/weft.ts";
 
 const cluster = new Cluster(2);
-const SWITCH = `${cluster.id}-switch`;
+const { weft, refused } = cliOf(cluster);
+const segment = new Segment(`${cluster.id}-switch`);
 const MACHINE = `${cluster.id}-machine`;
 const SUBNETS = ["--subnet", "10.20.0.0/24", "--subnet", "fd20::/64"];
 const LEFT = "10.20.0.200";
@@ -16,33 +21,13 @@ let a: Workload;
 let b: Workload;
 let c: Workload;
 
-async function weft(...words: readonly string[]): Promise<string> {
-  const { code, stderr, stdout } = await cluster.weft(...words);
-  assert.equal(code, 0, stderr);
-  return stdout + stderr;
-}
-async function refused(pattern: RegExp, ...words: readonly string[]): Promise<void> {
-  const { code, stderr } = await cluster.weft(...words);
-  assert.notEqual(code, 0, words.join(" "));
-  assert.match(stderr, pattern);
-}
 const inHost = (host: string, ...words: readonly string[]) => must("ip", "-n", cluster.netnsOf(host), ...words);
-
-/** One more machine on the switch, by this device of its own. */
-async function plug(netns: string, dev: string, port: string): Promise<void> {
-  await must("ip", "link", "add", dev, "netns", netns, "type", "veth", "peer", "name", port, "netns", SWITCH);
-  await must("ip", "-n", SWITCH, "link", "set", port, "master", "sw", "up");
-  await must("ip", "-n", netns, "link", "set", dev, "up");
-}
 
 before(async () => {
   await cluster.open();
-  for (const netns of [SWITCH, MACHINE]) await must("ip", "netns", "add", netns);
-  await must("ip", "-n", SWITCH, "link", "add", "sw", "up", "type", "bridge");
-  await plug(MACHINE, "eth0", "machine");
-  for (const address of [`${LEFT}/24`, "fd20::200/64"])
-    await must("ip", "-n", MACHINE, "address", "add", address, "dev", "eth0", "nodad");
-  await plug(cluster.netnsOf("h1"), "lan0", "h1");
+  await segment.open();
+  await segment.machine(MACHINE, `${LEFT}/24`, "fd20::200/64");
+  await segment.plug(cluster.netnsOf("h1"), "lan0", "h1");
   await weft("physical", "create", "lan");
   await weft("host", "set", "h1", "--physical", "lan=lan0");
   await weft("host", "set", "h2", "--physical", "lan=lan7");
@@ -72,9 +57,9 @@ test("endpoints of two hosts reach each other and the machine; a device that com
   c = await cluster.attach("h2", "office", "c");
   assert.match(await weft("status"), /network "office" has no way out of host "h2": there is no device lan7/);
   assert.equal(await cluster.pings(c, LEFT), false);
-  await plug(cluster.netnsOf("h2"), "lan7", "h2");
+  await segment.plug(cluster.netnsOf("h2"), "lan7", "h2");
   for (const to of [LEFT, "fd20::200", ...a.addresses, ...b.addresses]) await cluster.reaches(c, to, 3);
-  assert.doesNotMatch(await weft("status"), /no way out/);
+  await until("the way out is told", async () => !(await weft("status")).includes("no way out"));
   listeners.push(await Listener.in(c.netns, 80, "served"));
   await until("TCP across", async () => (await dial(a.netns, c.addresses[0] ?? "", 80)) !== "");
   const sized = (to: string) =>
@@ -135,6 +120,28 @@ test("a workload sends nothing out that is not its own", async () => {
   assert.notEqual(forged.code, 0);
 });
 
+test("frames of other VLANs of the physical network do not come in, unless the network has tags", async () => {
+  const [outside, inside] = [await Interface.in(MACHINE, "eth0"), await Interface.in(b.netns, "eth0")];
+  const kinds = { service: [0x88a8, 100], vlan: [0x8100, 100], priority: [0x8100, 0x6000] } as const;
+  const comingTo = async (toMac: string) => {
+    inside.forget();
+    const ends = { fromMac: "02:00:00:00:00:99", toMac, from: LEFT, to: b.addresses[0] ?? "" };
+    for (const [name, tag] of Object.entries(kinds)) outside.send(frames.tagged(frames.udp(ends, 9, `${name};`), tag));
+    outside.send(frames.udp(ends, 9, "plain;"));
+    await until("the last frame comes", async () => inside.has("plain;"));
+    return Object.keys(kinds).filter((name) => inside.has(`${name};`));
+  };
+  try {
+    for (const to of [b.mac, frames.BROADCAST]) assert.deepEqual(await comingTo(to), ["priority"], to);
+    await weft("network", "edit", "office", "--spoofing", "tags", "--wait");
+    assert.deepEqual(await comingTo(b.mac), Object.keys(kinds));
+    await weft("network", "edit", "office", "--spoofing", "none", "--wait");
+  } finally {
+    outside.close();
+    inside.close();
+  }
+});
+
 test("a device that somebody takes out of the bridge is put back; its owner's other settings stay", async () => {
   await inHost("h1", "link", "set", "lan0", "nomaster");
   await cluster.reaches(b, LEFT, 2);
@@ -149,5 +156,28 @@ test("when the network goes, the device is the host's again and nothing is left"
     assert.doesNotMatch(links, /wb-office|bridge_slave|weft:/);
     assert.match(links, host === "h1" ? /lan0@/ : /lan7@/);
   }
+});
+
+test("without filters a workload has any MAC and address, and answers DHCP: HyperCX's plain bridge", async () => {
+  const allowed = ["mac", "dhcp-server", "router-advertisements", "broadcasts", "tags"];
+  const words = ["--driver", "bridge", "--parent", "lan", "--subnet", "10.20.0.0/24"];
+  await weft("network", "create", "raw", ...words, ...allowed.flatMap((word) => ["--spoofing", word]));
+  const raw = await cluster.attach("h1", "raw", "raw");
+  await cluster.reaches(raw, LEFT);
+  const inside = (...args: readonly string[]) => must("ip", "-n", raw.netns, ...args);
+  await inside("link", "set", "eth0", "address", "02:00:00:00:00:99");
+  await inside("address", "add", "10.20.0.99/24", "dev", "eth0");
+  await until("another MAC and address", () => cluster.pings(MACHINE, "10.20.0.99", 1), 10_000);
+  const [from, at] = [await Interface.in(raw.netns, "eth0"), await Interface.in(MACHINE, "eth0")];
+  try {
+    const ends = { fromMac: "02:00:00:00:00:99", toMac: frames.BROADCAST, from: "10.20.0.99", to: "255.255.255.255" };
+    from.send(frames.udp(ends, 68, "<offer>", 67));
+    await until("an answer of DHCP", async () => at.has("<offer>"));
+  } finally {
+    from.close();
+    at.close();
+  }
+  await weft("network", "delete", "raw", "--force", "--yes", "--wait");
+  assert.doesNotMatch(await inHost("h1", "-d", "link"), /wb-raw|bridge_slave|weft:/);
   await weft("physical", "delete", "lan");
 });

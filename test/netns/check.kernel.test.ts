@@ -96,7 +96,7 @@ describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 1
     assert(await cluster.reaches(of("wide-h2-1"), address));
   });
 
-  test("two journal entries with one address: only with leave is the later one detached", async () => {
+  test("two journal entries with one address: only with --evict is the later one detached", async () => {
     const near = await cluster.attach("h1", "near", "near-h1-3");
     await cluster.converged();
     await edit("h1", "near-h1-3.eth0", { addresses: of("near-h1-2").addresses });

@@ -85,7 +85,26 @@ describe("a preflight", { skip: whyNoKernelTests() ?? false, timeout: 120_000 },
     assert.doesNotMatch(table, /udp dport 4789 ip saddr [^\n]*172\.31\.77\.13/);
   });
 
+  test("a host whose agent is away is named, and not waited for", async () => {
+    await cluster.kill("h3");
+    const { code, report } = await preflight();
+    assert.equal(code, 1);
+    assert.deepEqual(bad(report).toSorted(), [
+      "h1>h3 untried 0",
+      "h2>h3 untried 0",
+      "h3>h1 untried 0",
+      "h3>h2 untried 0",
+    ]);
+    assert.deepEqual(report.problems, ["host h3 could not try: away: its agent does not follow the server"]);
+    await cluster.startAgent("h3");
+    await cluster.converged();
+  });
+
   test("what cannot be meant is refused", async () => {
+    const made = await cluster.weft("network", "create", "plain", "--driver", "bridge", "--subnet", "10.9.0.0/24");
+    assert.equal(made.code, 0, made.stderr);
+    const plain = await cluster.weft("host", "preflight", "--network", "plain", "--host", "h1", "--host", "h2");
+    assert.match(plain.stderr, /network "plain" has no tunnels to try/);
     const unknown = await cluster.weft("host", "preflight", "--network", "none");
     assert.match(unknown.stderr, /network "none"/);
     const one = await cluster.weft("host", "preflight", "--host", "h1");

@@ -7,8 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { call, Cluster, must, run, until, type Json, type Workload } from "./lab/cluster.ts";
 
-/** A host reports every ten seconds: lost must be more than that. */
-const QUICK = ["--suspect-after", "12s", "--lost-after", "15s"];
+/** A host reports three times in the first of these. */
+const QUICK = ["--suspect-after", "4s", "--lost-after", "6s"];
 const SUBNET = { cidr: "10.9.0.0/24", hostPrefix: 26 };
 
 describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, timeout: 280_000 }, () => {
@@ -28,7 +28,14 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     await until(`the server knows ${workload.endpoint}`, isKnown);
     return workload;
   };
+  /** Whether status and network say that the network meets the VPN. */
+  const vpnShown = async () => {
+    const told = /network "dcos" overlaps 10\.9\.0\.64\/26, which host "h1" has itself/;
+    const said = await Promise.all([cluster.weft("status"), cluster.weft("network", "show", "dcos")]);
+    return said.map(({ stdout }) => told.test(stdout));
+  };
   let first: Workload;
+  let older: Workload;
   let stale: Workload;
   let heir: Workload;
 
@@ -44,7 +51,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
   after(() => cluster.close());
 
   test("a drained host takes nothing new, also while the server is away; what it has goes on", async () => {
-    const before = await attachKnown("h2", "dcos", "before");
+    older = await attachKnown("h2", "dcos", "before");
     const drained = await cluster.weft("host", "drain", "h2");
     assert.match(drained.stderr, /1 endpoint left:\n {2}before\.eth0 \(10\.9\.0\.\d+ in network dcos\)/);
     await cluster.converged();
@@ -67,51 +74,44 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
       const { reason } = (await tryAttach("h2", "dcos", netns)).body;
       return reason !== "not-synced" && assert.equal(reason, "host-drained") === undefined;
     });
-    assert(await cluster.reaches(before, first.addresses[0] ?? ""), "what it has goes on");
+    assert(await cluster.reaches(older, first.addresses[0] ?? ""), "what it has goes on");
     await cluster.startServer();
     await cluster.converged();
     assert.equal((await cluster.weft("host", "resume", "h2", "--wait")).code, 0);
     assert.equal((await tryAttach("h2", "dcos", netns)).status, 201);
   });
 
-  test("a VPN that comes up on a host is a condition of the network it meets, and goes with it", async () => {
+  test("a VPN that comes up on a host is a condition of the network it meets", async () => {
     const host = cluster.netnsOf("h1");
-    const told = /network "dcos" overlaps 10\.9\.0\.64\/26, which host "h1" has itself/;
-    const shown = async () => {
-      const [status, network] = await Promise.all([cluster.weft("status"), cluster.weft("network", "show", "dcos")]);
-      return { status: told.test(status.stdout), network: told.test(network.stdout) };
-    };
-    assert.deepEqual(await shown(), { status: false, network: false });
+    assert.deepEqual(await vpnShown(), [false, false]);
     await must("ip", "-n", host, "link", "add", "vpn0", "type", "veth", "peer", "name", "vpn1");
     for (const dev of ["vpn0", "vpn1"]) await must("ip", "-n", host, "link", "set", dev, "up");
     await must("ip", "-n", host, "route", "add", "10.9.0.64/26", "dev", "vpn0");
-    await until("the server knows", async () => (await shown()).status && (await shown()).network, 40_000);
-    await until("the server's log says so", async () => /condition reason=overlap/.test(cluster.log("server")));
+    await until("the server knows", async () => (await vpnShown()).every(Boolean), 40_000);
     const refused = await cluster.weft("network", "create", "late", "--subnet", "10.9.0.96/27", "--vrf", "other");
     assert.match(refused.stderr, /10\.9\.0\.96\/27 overlaps 10\.9\.0\.64\/26 of host "h1"/);
-    await must("ip", "-n", host, "link", "delete", "vpn0");
-    await until(
-      "the server knows that it is over",
-      async () => !(await shown()).status && !(await shown()).network,
-      60_000,
-    );
-    await until("its log, too", async () => /condition ended reason=overlap/.test(cluster.log("server")));
   });
 
-  test("a host that is cut off is lost, and keeps everything; it assigns, and its traffic flows", async () => {
+  test("hosts that are silent or cut off are lost, and keep everything; they assign, and traffic flows", async () => {
     stale = await attachKnown("h3", "dcos", "stale");
     await cluster.converged();
     assert(await cluster.reaches(first, stale.addresses[0] ?? ""));
     assert.equal((await cluster.weft("host", "reclaim", "h3", "--yes")).code, 4, "it is ready");
-    await cluster.kill("h3");
-    await until("the server has not heard of h3", async () => (await stateOf("h3")) === "lost", 40_000);
-    assert(await cluster.reaches(first, stale.addresses[0] ?? "", 3), "nothing is taken by silence");
-    await cluster.startAgent("h3");
-    await until("h3 is ready again", async () => (await stateOf("h3")) === "ready");
+    await cluster.kill("h2");
     await wire("h3", "down");
-    await until("h3 is lost again", async () => (await stateOf("h3")) === "lost", 40_000);
+    for (const host of ["h2", "h3"])
+      await until(`the server has not heard of ${host}`, async () => (await stateOf(host)) === "lost", 40_000);
+    assert(await cluster.reaches(first, older.addresses[0] ?? "", 3), "nothing is taken by silence");
+    await cluster.startAgent("h2");
+    await until("h2 is ready again", async () => (await stateOf("h2")) === "ready");
     const beside = await cluster.attach("h3", "dcos", "beside");
     assert(await cluster.reaches(beside, stale.addresses[0] ?? ""), "inside the host");
+  });
+
+  test("a VPN that is gone is a condition no more", async () => {
+    await until("the log has it", async () => /condition reason=overlap/.test(cluster.log("server")));
+    await must("ip", "-n", cluster.netnsOf("h1"), "link", "delete", "vpn0");
+    await until("the server knows that it is over", async () => !(await vpnShown()).some(Boolean), 60_000);
   });
 
   test("reclaim says what it takes, takes it, and gives it to whoever comes", async () => {
@@ -181,5 +181,8 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     await cluster.startAgent("h4");
     await cluster.converged(["h1", "h2", "h3", "h4"]);
     assert.equal((await tryAttach("h4", "dcos", gone.netns)).status, 201);
+    await until("the log has that the VPN is gone", async () =>
+      /condition ended reason=overlap/.test(cluster.log("server")),
+    );
   });
 });

@@ -119,4 +119,23 @@ describe("an IPv6 underlay, and several tunnel ports", { skip: whyNoKernelTests(
     const members = await must("ip", "-n", cluster.netnsOf("h1"), "maddr", "show", "dev", "eth0");
     assert(members.includes(`inet6 ${spec.group}\n`), members);
   });
+
+  test("a preflight tells whether whole packets pass by a network's port, and which port a filter drops", async () => {
+    const preflight = async (network: string): Promise<Json> => {
+      const { stdout } = await cluster.weft("host", "preflight", "--network", network, "-o", "json");
+      const { ways, problems }: Json = JSON.parse(stdout);
+      return { ways: ways.map(({ from, to, state, size }: Json) => `${from}>${to} ${state} ${size}`), problems };
+    };
+    const h1 = cluster.netnsOf("h1");
+    const filter = (rule: string) => {
+      const chain = `chain in { type filter hook input priority 0; ${rule} drop; }`;
+      return must("ip", "netns", "exec", h1, "nft", `table ip6 other { ${chain}; }`);
+    };
+    await filter(`udp dport ${PORTS.near}`);
+    const closed = await preflight("near-switched");
+    assert.deepEqual(closed.ways, ["h1>h2 one-way 0", "h2>h1 blocked 0"]);
+    assert.match(closed.problems.join("\n"), /open UDP 4789 from fd77::12 to fd77::11 in firewalls/);
+    assert.deepEqual((await preflight("far-switched")).ways, ["h1>h2 passes 1500", "h2>h1 passes 1500"]);
+    await must("ip", "netns", "exec", h1, "nft", "delete table ip6 other");
+  });
 });

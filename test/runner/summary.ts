@@ -37,6 +37,7 @@ export function printSummary(checks: readonly CheckResult[], groups: readonly Gr
   }
   printSkips(groups);
   printNotes(groups);
+  printSlowest(groups);
   console.log(countsText(totals));
   return totals.failed === 0 ? 0 : 1;
 }
@@ -56,6 +57,13 @@ function countOf({ results }: GroupResult): Counts {
 function isLeftOut(group: GroupResult): boolean {
   const { passed, failed } = countOf(group);
   return group.obstacle === undefined && passed + failed === 0;
+}
+
+/** Where time can be won. */
+function printSlowest(groups: readonly GroupResult[]): void {
+  const slowest = groups.flatMap(({ results }) => results).toSorted((a, b) => b.ms - a.ms);
+  const told = slowest.slice(0, 8).map(({ file, ms }) => `  ${(ms / 1000).toFixed(0).padStart(4)} s  ${file}\n`);
+  if (told.length > 0) console.log(`\nslowest files:\n${told.join("")}`);
 }
 
 function printSkips(groups: readonly GroupResult[]): void {

@@ -6,7 +6,7 @@ import type { KernelObject } from "../../src/datapath/kinds.ts";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import type { Snapshot } from "../../src/model/resource.ts";
 import { randomFrom } from "./lab/clock.ts";
-import type { Machine } from "./lab/packets.ts";
+import type { Machine } from "./lab/here.ts";
 import { assertReach } from "./lab/reach.ts";
 import { World } from "./lab/world.ts";
 

@@ -220,3 +220,28 @@ test("whether an attach would be taken is said before it is tried, as an attach 
     scene.running.blockLease.end(new Fault("host-deleted", { what: "it was deleted", fix: "join" }));
     assert.deepEqual([refusal("routed"), refusal("segment")], ["host-deleted", "host-deleted"]);
   }));
+
+test("what stayed because the server was away when it went, goes when the server is back", () =>
+  onScene(async (scene) => {
+    const { world, host } = scene;
+    const hasBridge = async () =>
+      [...(await host.kernel.observe([])).values()].some(
+        ({ kind, ...o }) => kind === "bridge" && "name" in o && o.name === "wb-third",
+      );
+    const spec = { subnets: [{ cidr: "10.3.0.0/24" }], vrf: "segment" };
+    await scene.write({ verb: "put", kind: "network", name: "third", spec });
+    assert.equal(await hasBridge(), true);
+    // The server dies when it has said so, before the round that this causes.
+    const stop = scene.running.mirror.onChange(() => world.killServer());
+    void world.control?.write({ verb: "delete", kind: "network", name: "third" }).catch(() => undefined);
+    await world.clock.advance(1_000);
+    stop();
+    assert.equal(
+      scene.running.mirror.snapshot()?.networks.some(({ name }) => name === "third"),
+      false,
+    );
+    assert.equal(await hasBridge(), true, "the snapshot may lack it");
+    await world.startServer();
+    await world.clock.advance(5_000);
+    assert.equal(await hasBridge(), false);
+  }));

@@ -176,7 +176,7 @@ export class Attacher {
 
   /** An attach that was answered before, or may have been: the same answer, if it is the same request. */
   async #again(before: Entry, netnsId: NetnsId, claim: EndpointClaim, cni: string | undefined): Promise<Attachment> {
-    const { kernel, journal, contexts } = this.#parts;
+    const { kernel, journal, contexts, view } = this.#parts;
     const { spec, name } = before.endpoint;
     if (before.state === "detaching") throw faults.beingDetached(name);
     const isSame = before.netnsId === netnsId && (before.cni ?? cni) === (cni ?? before.cni) && isAnswer(spec, claim);
@@ -184,8 +184,10 @@ export class Attacher {
     if (cni !== undefined && before.cni === undefined) journal.put({ ...before, cni });
     const context = contexts.of(spec.network);
     const result = compiled(context, before.endpoint, journal);
-    // The workload may have removed the interface from its namespace, of which the agent gets no event.
-    if (!kernel.linkNames(spec.netns as Ns).includes(spec.ifname))
+    // After a kill, a round may be putting back what the agent before had not finished. And the workload may have
+    // removed the interface from its namespace, of which the agent gets no event.
+    const isWhole = result.objects.every((object) => view.state.has(keyOf(object)));
+    if (!isWhole || !kernel.linkNames(spec.netns as Ns).includes(spec.ifname))
       await byRounds(this.#parts, result.objects, before.endpoint);
     return attachmentOf(context, before.endpoint, result);
   }

@@ -90,7 +90,8 @@ export async function limitFlowShares(
       const { ns } = object;
       try {
         const ended = kernel.thinFlows(ns, ownersIn(snapshot, host, ns));
-        if (ended > 0) log("flows of those who have most are ended: a table was more than half full", { ns, ended });
+        if (ended > 0)
+          log("flows of the endpoints with most flows are ended: a table was more than half full", { ns, ended });
       } catch (error) {
         log("shares", { ns, error: String(error) });
       }

@@ -1,8 +1,8 @@
 // Functions on kernel states: what is known after an observation and the changes since, and what a round may not judge.
-import type { KernelObject } from "../../datapath/kinds.ts";
+import { type KernelObject, kindOf } from "../../datapath/kinds.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
 import { portName } from "../../datapath/state/names.ts";
-import { deviceOf, type KernelState, keyOf, type Op } from "../../datapath/state/state.ts";
+import { deviceOf, isLink, type KernelState, keyOf, type Op } from "../../datapath/state/state.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";
@@ -87,13 +87,53 @@ export function inverse(op: Op): Op {
   return { op: op.op === "remove" ? "add" : "remove", object: op.object };
 }
 
-/** While the snapshot may lack something, only ports that the journal says are being detached may go. */
+/**
+ * The desired state of a snapshot that may lack something: what it lacks stays. Only these go: ports that the journal
+ * says are being detached; what something else takes the place of; and what a conversion has of a tunnel that nothing
+ * is sent by. Of a conversion a snapshot is never too old: a phase is on this host's disk before the host says that it
+ * is there, and the server waits for that. To keep a part of one phase beside the next one would lose broadcasts, or
+ * double them.
+ */
 export function withoutRemovals(actual: KernelState, desired: KernelState, entries: Iterable<Entry>): KernelState {
   const detaching = new Set([...entries].filter((e) => e.state === "detaching").map((e) => portName(e.endpoint.name)));
-  const staying = [...actual].filter(
-    ([key, object]) => desired.has(key) || object.kind !== "veth" || !detaching.has(object.name),
-  );
+  const taken = new Set([...desired.values()].flatMap((object) => slotText(object) ?? []));
+  const isOver = ofConversionOver(actual, desired);
+  const mayGo = (object: KernelObject) =>
+    (object.kind === "veth" && detaching.has(object.name)) || taken.has(slotText(object) ?? "") || isOver(object);
+  const staying = [...actual].filter(([key, object]) => desired.has(key) || !mayGo(object));
   return new Map([...staying, ...desired]);
+}
+
+/** Where the kernel has one place for an object and others like it. */
+function slotText(object: KernelObject): string | undefined {
+  const slot = kindOf(object).slot(object);
+  return slot === undefined ? undefined : `${object.kind} ${slot}`;
+}
+
+/**
+ * A tunnel that was closed, and is not desired although its bridge is; and the elements that close tunnels, of these
+ * and of those that are desired open.
+ */
+function ofConversionOver(actual: KernelState, desired: KernelState): (object: KernelObject) => boolean {
+  const closed = new Set<string>();
+  for (const object of actual.values())
+    if (object.kind === "element" && object.set === "closed") closed.add(`${object.ns} ${object.key}`);
+  if (closed.size === 0) return () => false;
+  const links = new Set(
+    [...desired.values()].flatMap((object) => (isLink(object) ? [`${object.ns} ${object.name}`] : [])),
+  );
+  const ending = new Set<string>();
+  for (const object of actual.values()) {
+    if (!isLink(object) || !("master" in object)) continue;
+    const name = `${object.ns} ${object.name}`;
+    if (closed.has(name) && !links.has(name) && links.has(`${object.ns} ${object.master}`)) ending.add(name);
+  }
+  return (object) => {
+    if (isLink(object)) return ending.has(`${object.ns} ${object.name}`);
+    if (object.kind !== "element" || object.set !== "closed") return false;
+    const tunnel = `${object.ns} ${object.key}`;
+    return links.has(tunnel) || ending.has(tunnel);
+  };
 }
 
 /**

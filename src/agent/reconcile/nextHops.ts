@@ -37,6 +37,11 @@ export class NextHops {
     return new Map([...desired, ...stateOf(hops.filter((hop) => !this.#refused.has(keyOf(hop))))]);
   }
 
+  /** The host's routes are others now. */
+  again(): void {
+    this.#found = undefined;
+  }
+
   #towards(addresses: readonly string[]): readonly Hop[] {
     const { kernel, clock } = this.#options;
     const of = addresses.toSorted().join();

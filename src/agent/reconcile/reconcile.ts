@@ -2,6 +2,7 @@
 // agent changes the kernel here, and, through the same KernelView, in attaches and detaches; what these leave undone, a
 // round does.
 import { compile } from "../../datapath/compile.ts";
+import type { IsFaulty } from "../../datapath/network/offload.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
 import { diff } from "../../datapath/state/diff.ts";
 import type { KernelState, Op } from "../../datapath/state/state.ts";
@@ -16,6 +17,7 @@ import { withoutRemovals } from "./knownState.ts";
 import type { GroupHolder } from "./groupHolder.ts";
 import type { NextHops } from "./nextHops.ts";
 import type { SnapshotSource } from "./snapshotSource.ts";
+import type { TakeOvers } from "./takeOvers.ts";
 
 export type ReconcileParts = {
   readonly host: string;
@@ -24,10 +26,13 @@ export type ReconcileParts = {
   readonly adopter: Adopter;
   readonly nextHops: NextHops;
   readonly hostNamespace: HostNamespace;
+  readonly takeOvers: TakeOvers;
   readonly groups: GroupHolder;
   readonly cutFlows: FlowCutter;
   /** Addresses that workloads must not reach, beside other hosts': the server's. */
   readonly management?: () => readonly string[];
+  /** Tunnels whose checksums the kernel has to write, given what the kernel has. */
+  readonly faultyIn: (actual: KernelState) => IsFaulty;
 };
 
 /** What a round did. */
@@ -44,8 +49,8 @@ export type Reconciled = {
 
 /** Throws if the kernel cannot be read, or not be changed at all; a refused operation only counts in the result. */
 export async function reconcile(snapshot: Snapshot, view: KernelView, parts: ReconcileParts): Promise<Reconciled> {
-  const { host, snapshots, journal, adopter, nextHops, hostNamespace, groups, cutFlows } = parts;
-  const { management = () => [] } = parts;
+  const { host, snapshots, journal, adopter, nextHops, hostNamespace, groups, cutFlows, takeOvers } = parts;
+  const { management = () => [], faultyIn } = parts;
 
   // Observe. From each observation to applyRound() nothing is awaited: an attach writes its journal and records its
   // changes in one turn, so every port in `actual` is in the journal, or is a stray.
@@ -57,26 +62,36 @@ export async function reconcile(snapshot: Snapshot, view: KernelView, parts: Rec
     view.observer.requestFull();
     seen = judged(await view.observe(), seen.snapshot, view, parts);
   }
+  // Take over what other programs made for a network that allows it, and observe that.
+  if (snapshots.isComplete && hostNamespace.inherit(seen.local, seen.actual))
+    seen = judged(await view.observe(), seen.snapshot, view, parts);
   const { actual, strays } = seen;
   view.hasAdopted ||= adopter.isDone;
 
   // Compile. No device may leave a group before this host is in it by itself.
-  const local = hostNamespace.buildable(seen.local, actual);
+  const local = takeOvers.inForce(hostNamespace.buildable(seen.local, actual));
   groups.hold(local);
-  const desired = adopter.withStrays(nextHops.addTo(compile(local, host, management())), actual, strays);
+  const compiled = compile(local, host, management(), faultyIn(actual));
+  hostNamespace.lookAtTunnels(compiled, local);
+  const kept = hostNamespace.withFormerMacs(compiled, actual, local);
+  const whole = adopter.withStrays(nextHops.addTo(kept), actual, strays);
+  const desired = takeOvers.adjust(whole, actual, seen.local, snapshots.isComplete);
 
   // Diff. A snapshot that may lack something removes nothing.
-  const ops = snapshots.isComplete
-    ? diff(actual, desired)
-    : diff(actual, withoutRemovals(adopter.withoutUnexplained(actual), desired, journal.entries.values()));
+  const wanted = snapshots.isComplete
+    ? desired
+    : withoutRemovals(adopter.withoutUnexplained(actual), desired, journal.entries.values());
+  const ops = diff(actual, wanted);
   const isDrift = view.isConverged(seen.snapshot);
   const { version } = journal;
 
   // Apply.
   const results = nextHops.withoutHops(await view.applyRound(actual, ops));
+  takeOvers.poke();
   const missed = results.filter(({ refusal }) => refusal !== undefined);
   if (missed.length > 0) view.observer.requestFull();
-  view.reconciled(seen.snapshot, missed.length === 0 ? version : undefined);
+  // What stays because the snapshot may lack it, goes in a round for the same snapshot that is complete.
+  view.reconciled(seen.snapshot, missed.length === 0 && wanted.size === desired.size ? version : undefined);
   await cutFlows(local, ops);
 
   // Report.

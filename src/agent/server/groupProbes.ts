@@ -83,8 +83,8 @@ export class GroupProbes {
   }
 
   /** An answer that came to the namespace of paths. */
-  take({ isAnswer, payload, from }: EchoSeen): void {
-    if (!isAnswer || payload.length < 12 || !payload.subarray(0, 8).equals(this.#nonce)) return;
+  take({ kind, payload, from }: EchoSeen): void {
+    if (kind !== "answer" || payload.length < 12 || !payload.subarray(0, 8).equals(this.#nonce)) return;
     const sent = this.#sent.get(payload.readUInt32BE(8));
     if (sent?.probe.answered(from, sent.size, this.#options.clock) === true) this.onNews();
   }

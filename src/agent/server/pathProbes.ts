@@ -54,6 +54,8 @@ export class PathProbes {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Gets what came to the namespace and is no answer to these probes. */
   onOther: (seen: EchoSeen) => void = () => undefined;
+  /** Whether others wait for that. */
+  othersWait: () => boolean = () => false;
   /** Whether the kernel could send probes so far. */
   #canProbe = false;
   /** Called when the report may have changed. */
@@ -78,7 +80,7 @@ export class PathProbes {
   }
 
   /** Those between addresses of one family. */
-  get #possible(): PathProbe[] {
+  get possible(): readonly PathProbe[] {
     return [...this.#probes.values()].filter(({ path }) => path.to !== undefined);
   }
 
@@ -100,7 +102,7 @@ export class PathProbes {
   }
 
   #channels(): NonNullable<PathsReport["channels"]> {
-    const byChannel = Map.groupBy(this.#possible, ({ path: { driver, port } }) => `${driver} ${port}`);
+    const byChannel = Map.groupBy(this.possible, ({ path: { driver, port } }) => `${driver} ${port}`);
     return [...byChannel.values()].flatMap((probes) => {
       const unproven = probes.flatMap(({ state, path }) => (state === "proven" ? [] : [path.host]));
       return probes.slice(0, 1).map(({ path: { driver, port } }) => ({
@@ -139,10 +141,10 @@ export class PathProbes {
     const nowMs = clock.monotonicMs();
     const againMs = Math.max(AGAIN_MS, this.#probes.size * AGAIN_EACH_MS);
     for (let seen = echo.receive(); seen !== undefined; seen = echo.receive()) {
-      const { isAnswer, payload, from } = seen;
-      if (!isAnswer) {
+      const { kind, payload, from } = seen;
+      if (kind === "request") {
         for (const probe of this.#probes.values()) if (probe.path.to === from) probe.heardAtMs = nowMs;
-      } else if (payload.length >= 12 && payload.subarray(0, 8).equals(this.#nonce)) {
+      } else if (kind === "answer" && payload.length >= 12 && payload.subarray(0, 8).equals(this.#nonce)) {
         const sent = this.#sent.get(payload.readUInt32BE(8));
         this.#sent.delete(payload.readUInt32BE(8));
         sent?.probe.answered(sent.size, nowMs, againMs * (0.75 + random() / 2));
@@ -157,7 +159,7 @@ export class PathProbes {
     const nowMs = this.#options.clock.monotonicMs();
     this.#tokens = Math.min(AT_ONCE, this.#tokens + ((nowMs - this.#filledAtMs) * RATE) / 1000);
     this.#filledAtMs = nowMs;
-    const due = this.#possible.filter(({ nextAtMs }) => nextAtMs <= nowMs);
+    const due = this.possible.filter(({ nextAtMs }) => nextAtMs <= nowMs);
     for (const probe of due.sort((a, b) => a.nextAtMs - b.nextAtMs)) {
       if (this.#tokens < 1) return;
       for (const size of probe.take(nowMs)) {
@@ -181,11 +183,11 @@ export class PathProbes {
 
   #restMs(): number {
     const nowMs = this.#options.clock.monotonicMs();
-    const probes = this.#possible;
+    const probes = this.possible;
     if (probes.length === 0) return AWAY_MS;
     if (probes.some(({ state }) => state === "unknown")) return SOON_MS;
     const nextAtMs = Math.min(...probes.map((probe) => probe.nextAtMs));
-    const isAwaited = probes.some((probe) => probe.isAwaited);
+    const isAwaited = probes.some((probe) => probe.isAwaited) || this.othersWait();
     return Math.max(SOON_MS, Math.min(isAwaited ? AWAITED_MS : IDLE_MS, nextAtMs - nowMs));
   }
 
@@ -202,7 +204,7 @@ export class PathProbes {
 
   /** Reads the filters of others on this host, while a path is broken. */
   #checkWalls(nowMs: number): void {
-    const broken = this.#possible.filter(({ state }) => state === "failed");
+    const broken = this.possible.filter(({ state }) => state === "failed");
     if (broken.length === 0) {
       this.#filters = [];
       this.#lookedAtMs = Number.NEGATIVE_INFINITY;

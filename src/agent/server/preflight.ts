@@ -153,7 +153,8 @@ export class Way {
     }
     if (this.isDecided) return [];
     this.#rounds++;
-    return this.passed === 0 && this.#size > SMALL_BYTES ? [SMALL_BYTES, this.#size] : [this.#size];
+    // The small one also keeps the peer answering: of the sizes, so many in a row may not arrive that it would leave.
+    return this.#size > SMALL_BYTES ? [SMALL_BYTES, this.#size] : [this.#size];
   }
 
   answered(size: number): void {

@@ -14,6 +14,7 @@ import type { Reconciled } from "../reconcile/reconcile.ts";
 import type { RoundListener } from "../reconcile/rounds.ts";
 import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
 import type { GroupProbes } from "./groupProbes.ts";
+import type { OffloadProbes } from "./offloadProbes.ts";
 import type { PathProbes } from "./pathProbes.ts";
 import type { Session } from "./session.ts";
 
@@ -26,6 +27,7 @@ export type ReporterOptions = {
   readonly kernel: Pick<Kernel, "netnsPrefix">;
   readonly probes: PathProbes;
   readonly groups: GroupProbes;
+  readonly offloads: OffloadProbes;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Conditions of the host that are not the reporter's own, a line each. */
   readonly conditions: () => readonly string[];
@@ -42,12 +44,17 @@ export class Reporter implements RoundListener {
 
   constructor(options: ReporterOptions) {
     this.#options = options;
-    const { session, probes, groups } = options;
+    const { session, probes, groups, offloads } = options;
     probes.onNews = () => {
       session.say({ paths: probes.report });
       groups.poke();
+      offloads.meet();
     };
-    probes.onOther = (seen) => groups.take(seen);
+    probes.onOther = (seen) => {
+      groups.take(seen);
+      offloads.take(seen);
+    };
+    probes.othersWait = () => offloads.isWaiting;
     groups.onNews = () => session.say({ groups: groups.report });
   }
 

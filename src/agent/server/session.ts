@@ -1,23 +1,26 @@
 // The agent's session with its server: join, follow the watch, report. While the server is away the agent goes on
-// trying, and the newest snapshot is saved for a start without the server. It gives up only if the server refuses the
-// host (another cluster, a wrong token, a name that is taken), because then a person must act.
+// trying. It gives up only if the server refuses the host (another cluster, a wrong token, a name that is taken),
+// because then a person must act.
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
 import { ClockSteps } from "../../model/clock.ts";
 import { type Fault, isEnd, problemOf } from "../../model/fault.ts";
-import type { Snapshot } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";
 import { HostJoin, type JoinOptions } from "./join.ts";
+import { SavedSnapshot, type SavedSnapshotOptions } from "./savedSnapshot.ts";
 
-export type SessionOptions = JoinOptions & {
-  readonly transport: Transport;
-  readonly mirror: Mirror;
-  /** Goes on as a host that has not joined yet, with another credential. False if there is no join token. */
-  readonly renew: () => boolean;
-};
+export type SessionOptions = JoinOptions &
+  SavedSnapshotOptions & {
+    readonly transport: Transport;
+    readonly mirror: Mirror;
+    /** Goes on as a host that has not joined yet, with another credential. False if there is no join token. */
+    readonly renew: () => boolean;
+  };
 
-const HEARTBEAT_MS = 10_000;
+/** The heartbeat is a third of the time after which the server holds a silent host for suspect, within these bounds. */
+const HEARTBEAT_MOST_MS = 10_000;
+const HEARTBEAT_LEAST_MS = 1_000;
 /** The heartbeat while the host has no underlay address: a route may come after its address. */
 const NO_CLAIM_MS = 1_000;
 /** News within this time go into one report. */
@@ -33,14 +36,17 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #join: HostJoin;
   readonly #steps: ClockSteps;
+  readonly saved: SavedSnapshot;
   #report: HostReport;
   #isRefreshDue = false;
+  #everyMs = HEARTBEAT_MOST_MS;
   #wake = new AbortController();
 
   constructor(options: SessionOptions, report: HostReport) {
     this.#options = options;
     this.#join = new HostJoin(options, () => this.resend());
     this.#steps = new ClockSteps(options.clock);
+    this.saved = new SavedSnapshot(options);
     this.#report = report;
   }
 
@@ -74,6 +80,14 @@ export class Session {
     await this.#join.claimNow().catch(() => undefined);
     this.#isRefreshDue = true;
     this.resend();
+  }
+
+  /** Whether the server answers a report that is sent now, whatever the answer. */
+  async isHeard(): Promise<boolean> {
+    return await this.#options.transport.report(this.report).then(
+      () => true,
+      (error: unknown) => !["unavailable", "timeout"].includes(problemOf(error).reason),
+    );
   }
 
   /** Sends the report again soon: the server may be another process than before. */
@@ -136,15 +150,17 @@ export class Session {
   }
 
   get #heartbeatMs(): number {
-    return this.#join.problem === undefined ? HEARTBEAT_MS : NO_CLAIM_MS;
+    return this.#join.problem === undefined ? this.#everyMs : NO_CLAIM_MS;
   }
 
   async #send(): Promise<void> {
     const { transport, blockLease, log } = this.#options;
     try {
+      const report = await this.saved.covered(this.report);
       const sent = blockLease.sending();
-      const { reclaimAfterMs } = await transport.report(this.report);
+      const { reclaimAfterMs, suspectAfterMs = Number.POSITIVE_INFINITY } = await transport.report(report);
       blockLease.heard(sent, reclaimAfterMs);
+      this.#everyMs = Math.max(HEARTBEAT_LEAST_MS, Math.min(HEARTBEAT_MOST_MS, suspectAfterMs / 3));
     } catch (error) {
       const { reason, detail } = problemOf(error);
       log("report", { error: detail });
@@ -153,26 +169,5 @@ export class Session {
       this.#isRefreshDue = true;
       this.#join.invalidate();
     }
-  }
-}
-
-const SAVE_MS = 1_000;
-
-/** Runs until the signal aborts. Saves at most once a second, and only complete snapshots that are new. */
-export async function saveSnapshots(
-  { mirror, clock, log }: Pick<SessionOptions, "mirror" | "clock" | "log">,
-  save: (snapshot: Snapshot) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  let saved: Snapshot | undefined;
-  while (!signal.aborted) {
-    await clock.sleep(SAVE_MS, signal);
-    const snapshot = mirror.snapshot();
-    if (!mirror.isSynced || snapshot === undefined) continue;
-    if (snapshot.revision === saved?.revision && snapshot.history === saved.history) continue;
-    await save(snapshot).then(
-      () => (saved = snapshot),
-      (error: unknown) => log("save", { error: String(error) }),
-    );
   }
 }

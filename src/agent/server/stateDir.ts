@@ -7,6 +7,7 @@ import { attempt, attemptOf, type Files, notWritten, replaceFile, replaceFileLat
 import { sealed, unsealed } from "../../files/seal.ts";
 import { emptySnapshot, type Snapshot } from "../../model/resource.ts";
 import type { BlockLeaseRecord } from "../journal/blockLease.ts";
+import type { TakeOver } from "../reconcile/takeOver.ts";
 
 /** The host's own credential, and the cluster that gave it. */
 type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
@@ -27,6 +28,9 @@ export type Disk = {
   readonly snapshot: () => Snapshot | undefined;
   /** Saves run one after another, in the order of the calls. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** Devices that were taken over from the host. */
+  readonly takeOvers: () => readonly TakeOver[];
+  readonly saveTakeOvers: (all: readonly TakeOver[]) => void;
   readonly journalPath: string;
   /** Files that were damaged, and what could not be written, a line each. */
   readonly troubles: () => readonly string[];
@@ -73,6 +77,8 @@ export function openDisk(directory: string, files: Files): Disk {
       saving = saving.catch(() => undefined).then(() => jsonFiles.saveLater("snapshot.json", snapshot));
       return saving;
     },
+    takeOvers: () => jsonFiles.load("takeovers.json", isTakeOvers)?.all ?? [],
+    saveTakeOvers: (all) => jsonFiles.save("takeovers.json", { all }),
     journalPath: join(directory, "attachments.ndjson"),
     troubles: () => jsonFiles.troubles,
   };
@@ -157,6 +163,13 @@ function isLeaseRecord(value: unknown): value is BlockLeaseRecord {
   if (Object.keys(rest).length > 0 || (isUnsure !== undefined && isUnsure !== true)) return false;
   const isSpan = reclaimAfterMs === undefined || typeof reclaimAfterMs === "number";
   return isSpan && (ended === undefined || (isFields(ended) && isText(ended["reason"]) && isFields(ended["detail"])));
+}
+
+/** Its checksum says that the agent wrote it. */
+function isTakeOvers(value: unknown): value is { readonly all: readonly TakeOver[] } {
+  return (
+    isFields(value) && Array.isArray(value["all"]) && value["all"].every((one) => isFields(one) && isFields(one["use"]))
+  );
 }
 
 function isSnapshot(value: unknown): value is Snapshot {

@@ -32,7 +32,7 @@ export async function agentMetrics(
   metric("weft_agent_peers", "Hosts that share a VRF.", [{}, paths?.peers ?? 0]);
   const proven = "Peers with which packets of full size are exchanged.";
   metric("weft_agent_paths_proven", proven, [{}, paths?.proven ?? 0]);
-  const repaired = "Operations that repaired what somebody else changed.";
+  const repaired = "Operations that repaired what others had changed.";
   metric("weft_agent_drift_repaired_total", repaired, [{}, report.driftRepaired]);
   metric("weft_agent_info", "This agent.", [{ version, host, boot_id: bootId }, 1]);
   for (const [name, help, of] of queues.length === 0 ? [] : QUEUE_METRICS)

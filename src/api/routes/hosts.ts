@@ -107,7 +107,7 @@ const SET: Route = {
   }),
 };
 
-/** An agent must know for how long it may allocate from its blocks without hearing the server. */
-function heardBy({ reclaimAfterMs }: Control): { readonly reclaimAfterMs?: number } {
-  return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
+/** An agent must know how often to report, and how long it may allocate from its blocks without hearing the server. */
+function heardBy({ liveness: { suspectAfterMs, reclaimAfterMs } }: Control) {
+  return { suspectAfterMs, ...(reclaimAfterMs === undefined ? {} : { reclaimAfterMs }) };
 }

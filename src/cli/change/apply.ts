@@ -5,9 +5,11 @@ import { writableText } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { changeLinesOf, changesText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
+import { inFile } from "../input/places.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
 import { reading, requiredOption, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
+import { followChanges } from "../network/conversion.ts";
 import { waitFor } from "./wait.ts";
 
 type ApplyOptions = ReadOptions &
@@ -30,7 +32,7 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const server = await connect(io, options);
   const before = await server.snapshot();
   checkPruned(pruneVrf, resources, before);
-  const outcome = await server.apply({ resources, dryRun, ...defined({ pruneVrf }) });
+  const outcome = await inFile(resources, server.apply({ resources, dryRun, ...defined({ pruneVrf }) }));
   if (!dryRun) await waitFor(io, options.wait, outcome.revision, server);
   const told = changeLinesOf(outcome.changes, before);
   await printOne(io, options, { name: `revision/${outcome.revision}`, value: outcome }, () =>
@@ -38,4 +40,5 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   );
   if (told.length === 0) io.err("nothing to change\n");
   else io.err(dryRun ? "only a dry run: nothing was changed\n" : `applied at revision ${outcome.revision}\n`);
+  if (!dryRun) await followChanges(cli, options, outcome.changes);
 }

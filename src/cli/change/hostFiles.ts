@@ -1,19 +1,35 @@
 // Files of a host's network, as `weft import ifupdown|netplan|networkd` takes them: on this machine, or copied from the
 // hosts that they are of.
-import { readFileSync, readdirSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
 import { checkName } from "../../model/parse.ts";
 import type { SourceFormat } from "../../formats/formats.ts";
-import type { HostFiles, Imported } from "../../formats/resources.ts";
+import type { Before, HostFiles, Imported } from "../../formats/resources.ts";
 import type { SourceFiles } from "../../formats/reading.ts";
-import type { Snapshot } from "../../model/resource.ts";
 import { checkKnown } from "../input/names.ts";
 import { whyUnread } from "../input/settings.ts";
+
+/** Of one file; readers stop at a quarter of it in characters, of all files together. */
+const BYTES_MAX = 16_777_216;
+
+/** What an include names may be a pipe, which nobody writes to, or a device without an end. */
+function plainText(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isDirectory()) throw new Error("it is a directory");
+    if (!stat.isFile()) throw new Error("it is no plain file");
+    if (stat.size > BYTES_MAX) throw new Error(`it is larger than ${BYTES_MAX} bytes`);
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}
 
 const files: SourceFiles = {
   text(path) {
     try {
-      return readFileSync(path, "utf8");
+      return plainText(path);
     } catch (error) {
       const detail = { what: `${path} cannot be read`, why: whyUnread(error), fix: "check the path" };
       throw new Fault("request-invalid", detail, { cause: error });
@@ -38,7 +54,7 @@ export async function readHostFiles(
   format: SourceFormat,
   paths: readonly string[],
   host: string | undefined,
-  before: Snapshot,
+  { snapshot, takesOver }: Required<Before>,
 ): Promise<ReadFiles> {
   const [{ readPlan }, { resourcesOf }, { newReading, remarkText, throwProblems }] = await Promise.all([
     import("../../formats/formats.ts"),
@@ -48,14 +64,14 @@ export async function readHostFiles(
   const reading = newReading();
   const read: HostFiles[] = [];
   for (const [named, its] of pathsByHost(paths, host)) {
-    checkKnown({ host: named }, before);
+    checkKnown({ host: named }, snapshot);
     const one = readPlan(format, files, its);
     reading.notes.push(...one.reading.notes);
     reading.problems.push(...one.reading.problems);
-    read.push({ host: named, plan: one.plan });
+    read.push({ host: named, plan: one.plan, lacks: one.lacks });
   }
   throwProblems(reading);
-  const imported = resourcesOf(read, before, reading);
+  const imported = resourcesOf(read, { snapshot, takesOver }, reading);
   throwProblems(reading);
   return { ...imported, notes: reading.notes.map(remarkText).sort(byLine.compare) };
 }

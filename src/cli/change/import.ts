@@ -2,15 +2,18 @@
 // file changes what is there.
 import type { Command } from "commander";
 import type { SourceFormat } from "../../formats/formats.ts";
+import type { TakeOverOfHost } from "../../formats/takeOver.ts";
+import { deviceFor } from "../../model/physical.ts";
 import type { Cli } from "../context.ts";
 import type { Io } from "../io.ts";
 import { changeLinesOf, changesText, type ChangeLine } from "../output/changes.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
-import { readText } from "../input/resourceFile.ts";
+import { type Item, readText } from "../input/resourceFile.ts";
 import { reading, wholeNumber, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { confirm } from "../input/confirm.ts";
 import { misuse } from "../output/error.ts";
+import { followChanges } from "../network/conversion.ts";
 import { waitFor } from "./wait.ts";
 
 type ImportOptions = ReadOptions & WriteOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
@@ -20,6 +23,8 @@ type ApceraOptions = ImportOptions & { readonly pool?: string; readonly overflow
 type Translated = {
   readonly file: string;
   readonly notes: readonly string[];
+  /** What hosts will take over. */
+  readonly takeOvers?: readonly string[];
   /** What a person should do when it is imported. */
   readonly next?: readonly string[];
   readonly wanted: Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
@@ -37,7 +42,7 @@ export function register(noun: Command, cli: Cli): void {
   const apcera = noun
     .command("apcera")
     .argument("<file>", "cluster.conf of Apcera; - for stdin")
-    .description("Create a pool that gives networks the ids and subnets of Apcera.")
+    .description("Create a pool that gives networks the ids and subnets of Apcera; with another driver, convert them.")
     .option("--dry-run", "only show what would change")
     .option("--pool <name>", "name of the pool (default: apcera)")
     .option("--overflow <cidr>", "subnets of networks after id 255 (default: 10.224.0.0/12)");
@@ -59,6 +64,7 @@ function registerFiles(noun: Command, cli: Cli, format: SourceFormat): void {
     .argument("<path...>", `files or folders like ${ABOUT[format]}; HOST=PATH: of that host`)
     .description(`Create the networks, and hosts' addresses in them, that files of ${format} describe.`)
     .option("--host <name>", "the host that the files are of")
+    .option("--take-over", "hosts take over the devices that the files have made, without a lost packet")
     .option("--dry-run", "only show what would change")
     .option("-y, --yes", "do not ask for confirmation before networks are deleted");
   withWait(reading(command))
@@ -66,19 +72,28 @@ function registerFiles(noun: Command, cli: Cli, format: SourceFormat): void {
     .action(cli.verb((_, paths: readonly string[], options: FileOptions) => importFiles(cli, format, paths, options)));
 }
 
-type FileOptions = ImportOptions & { readonly host?: string };
+type FileOptions = ImportOptions & { readonly host?: string; readonly takeOver?: boolean };
 
 async function importFiles(cli: Cli, format: SourceFormat, paths: readonly string[], options: FileOptions) {
   const { readHostFiles } = await import("./hostFiles.ts");
   const server = await connect(cli.io, options);
-  const { resources, devices, notes } = await readHostFiles(format, paths, options.host, await server.snapshot());
+  const before = { snapshot: await server.snapshot(), takesOver: options.takeOver === true };
+  const { resources, devices, notes, takeOvers } = await readHostFiles(format, paths, options.host, before);
   const file = paths.join(" ");
   if (resources.length === 0) {
     for (const note of notes) cli.io.err(`note: ${note}\n`);
     throw misuse(file, "these files have no network that can be imported", "see the notes");
   }
-  const next = devices.map(({ host, name, device }) => `weft host set ${host} --physical ${name}=${device}`);
-  await importAll(cli, { file, notes, next, wanted: { resources } }, options);
+  const specs = new Map(before.snapshot.hosts.map((one) => [one.name, one.spec]));
+  const next = devices
+    .filter(({ host, name, device }) => deviceFor(specs.get(host) ?? {}, name) !== device)
+    .map(({ host, name, device }) => `weft host set ${host} --physical ${name}=${device}`);
+  await importAll(cli, { file, notes, next, takeOvers: takeOvers.map(takeOverText), wanted: { resources } }, options);
+}
+
+/** `h1: br-mgmt, encap-mgmt, 172.29.236.11/22 (network mgmt)`. */
+function takeOverText({ host, network, devices, addresses }: TakeOverOfHost): string {
+  return `${host}: ${[...devices, ...addresses].join(", ")} (network ${network})`;
 }
 
 async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise<void> {
@@ -97,14 +112,19 @@ async function importApcera(cli: Cli, file: string, options: ApceraOptions): Pro
     import("../../ancestors/apcera/resources.ts"),
   ]);
   const config = parseApceraConfig(await readText(cli.io, file), file);
-  await importAll(cli, { file, notes: config.notes, wanted: applyOf(config, options) }, options);
+  const known = await (await connect(cli.io, options)).snapshot();
+  const wanted = applyOf(config, options, known);
+  const isConverting = wanted.resources.length > 1 && options.dryRun !== true;
+  const next = isConverting ? ["weft network conversion list"] : [];
+  await importAll(cli, { file, notes: config.notes, next, wanted }, options);
 }
 
 async function importAll(
-  { io }: Cli,
-  { file, notes, next = [], wanted }: Translated,
+  cli: Cli,
+  { file, notes, next = [], takeOvers = [], wanted }: Translated,
   options: ImportOptions,
 ): Promise<void> {
+  const { io } = cli;
   for (const note of notes) io.err(`note: ${note}\n`);
   const server = await connect(io, options);
   const before = await server.snapshot();
@@ -113,13 +133,28 @@ async function importAll(
   const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
   if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, server);
   const revision = outcome?.revision ?? before.revision;
-  const value = { revision, changes: planned };
-  const text = () => changesText(io, planned, outcome === undefined);
-  await printOne(io, options, { name: `revision/${revision}`, value }, text);
+  const value = { revision, changes: planned, ...(takeOvers.length === 0 ? {} : { takeOvers }) };
+  const isDry = options.dryRun === true;
+  const text = () => changesText(io, isDry ? withSpecs(planned, wanted.resources) : planned, outcome === undefined);
+  // What a dry run prints for programs is a file for `weft apply -f`.
+  await printOne(io, options, { name: `revision/${revision}`, value: isDry ? wanted.resources : value }, text);
+  for (const line of takeOvers) io.err(`take-over: ${line}\n`);
   if (planned.length === 0) io.err(`nothing to change: everything is as ${file} says\n`);
   else if (outcome === undefined) io.err("only a dry run: nothing was changed\n");
   else io.err(`imported at revision ${outcome.revision}\n`);
+  if (outcome !== undefined) await followChanges(cli, options, outcome.changes);
   for (const line of next) io.err(`next: ${line}\n`);
+}
+
+/** What would be created, with what the file says of it. */
+function withSpecs(planned: readonly ChangeLine[], items: readonly unknown[]): readonly ChangeLine[] {
+  // Readers make them in the shape that apply takes.
+  const specs = new Map((items as readonly Item[]).map(({ kind, name, spec }) => [`${kind}/${name}`, spec]));
+  return planned.map((line) => {
+    if (line.verb !== "created") return line;
+    const fields = Object.entries(specs.get(line.key) ?? {});
+    return { ...line, fields: fields.map(([field, value]) => `${field}: ${JSON.stringify(value)}`) };
+  });
 }
 
 async function confirmLosses(io: Io, planned: readonly ChangeLine[], options: ImportOptions): Promise<void> {

@@ -2,6 +2,7 @@
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatDuration } from "../../model/duration.ts";
+import { lackingText } from "../../model/lacking.ts";
 import type { Host, HostSpec, Snapshot } from "../../model/resource.ts";
 import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
@@ -11,7 +12,7 @@ import { register as registerPreflight } from "./preflight.ts";
 import { reading, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
-import { physicalText, registerSet } from "./set.ts";
+import { physicalFields, registerSet } from "./set.ts";
 import { stateCell } from "../change/status.ts";
 import { type Cell, table } from "../output/table.ts";
 
@@ -95,7 +96,8 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
       ["Slices", spec.slices?.join(", ") ?? "all"],
       ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
       ["Features", spec.features === undefined ? undefined : spec.features.join(", ") || "none"],
-      ["Physical networks", physicalText(host)],
+      ["Lacks", spec.lacks?.map((feature) => lackingText([feature])).join("; ") || undefined],
+      ...physicalFields(host),
       ["Agent", report?.version],
       ["Revision", report && `${report.revision} of ${status.revision}`],
       ["Objects", report && `${report.objects} in the kernel, ${report.driftRepaired} repaired`],

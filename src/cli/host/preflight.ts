@@ -13,6 +13,7 @@ import { printList, printValue, type Column } from "../output/format.ts";
 type PreflightOptions = ReadOptions & { readonly network?: string; readonly host?: readonly string[] };
 
 const EXIT_PROBLEMS = 1;
+const QUIET_MS = 300;
 
 export function register(noun: Command, cli: Cli): void {
   const verb = noun
@@ -50,14 +51,22 @@ async function runPreflight(cli: Cli, options: PreflightOptions): Promise<number
   const { io } = cli;
   const server = await connect(io, options);
   const { network, host: hosts, output } = options;
-  if (output === undefined) io.err("trying; some seconds ...\n");
-  const report = await server.preflight(defined({ network, hosts }));
+  const answered = new AbortController();
+  if (output === undefined) sayLater(io, answered.signal);
+  const report = await server.preflight(defined({ network, hosts })).finally(() => answered.abort());
   if (output === "json" || output === "yaml") await printValue(io, output, report);
   else await printWays(io, options, report);
   for (const problem of report.problems) io.err(`${paint(io, "bad", "problem:")} ${problem}\n`);
   const passing = report.ways.filter(({ state }) => state === "passes").length;
   io.err(`whole packets pass on ${passing} of ${count(report.ways.length, "way")} between ${hostsText(report)}\n`);
   return passing === report.ways.length && report.problems.length === 0 ? 0 : EXIT_PROBLEMS;
+}
+
+/** Not before a refusal, which comes at once. */
+function sayLater(io: Io, answered: AbortSignal): void {
+  void io.clock.sleep(QUIET_MS, answered).then(() => {
+    if (!answered.aborted) io.err("trying: this takes some seconds ...\n");
+  });
 }
 
 function hostsText({ hosts }: PreflightReport): string {

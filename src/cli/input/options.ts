@@ -88,6 +88,11 @@ export function wordOf<Word extends string>(
   throw misuse(option, `"${text}" is not ${what}`, `choose ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
 }
 
+/** What an option says, undefined for the word by which it takes back what was said before. */
+export function unless(text: string | undefined, word: "auto" | "none"): string | undefined {
+  return text === word ? undefined : text;
+}
+
 /** For options that may be given several times. */
 export function repeated(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];

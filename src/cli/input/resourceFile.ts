@@ -7,6 +7,7 @@ import { Fault } from "../../model/fault.ts";
 import { WRITABLE_KINDS, type WritableKind, inWords, isWritable } from "../../model/kinds.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { Io } from "../io.ts";
+import { remember } from "./places.ts";
 import { misuse } from "../output/error.ts";
 import { whyUnread } from "./settings.ts";
 
@@ -51,11 +52,36 @@ export async function itemsOf(text: string, file: string): Promise<Item[]> {
     });
     const { line } = lines.linePos(document.contents?.range?.[0] ?? 0);
     const value = valueOf(document, (why) => wrong(document.contents?.range?.[0] ?? 0, why));
-    if (value !== null && value !== undefined) items.push(...itemsIn(value, `${file}:${line} (document ${i + 1})`));
+    if (value === null || value === undefined) continue;
+    const found = itemsIn(value, `${file}:${line} (document ${i + 1})`);
+    const lineAt = (keys: readonly (string | number)[]) => lines.linePos(nodeAt(document, keys)).line;
+    for (const [n, item] of found.entries()) {
+      const start = Array.isArray(value) ? [n] : [];
+      remember(item, (path) => `${file}:${lineAt([...start, ...keysOf(path)])}`);
+    }
+    items.push(...found);
   }
   if (items.length === 0)
     throw misuse(file, "the file has no resources", "write `kind: network`, `name: …`, `spec: …`");
   return items;
+}
+
+/** `spec.subnets[0].cidr` as keys. */
+function keysOf(path: string): (string | number)[] {
+  return [...path.matchAll(/([^.[\]]+)/g)].map(([key]) => (/^\d+$/.test(key) ? Number(key) : key));
+}
+
+/** Offset of what these keys lead to, or of the last that is there. */
+function nodeAt(document: Pick<Document, "getIn">, keys: readonly (string | number)[]): number {
+  for (let depth = keys.length; depth > 0; depth--) {
+    const node = document.getIn(keys.slice(0, depth), true);
+    if (typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range))
+      return Number(node.range[0]);
+  }
+  const all = document.getIn([], true);
+  return typeof all === "object" && all !== null && "range" in all && Array.isArray(all.range)
+    ? Number(all.range[0])
+    : 0;
 }
 
 /** A Fault `vrf-unknown` if networks of a VRF are to go that neither server nor file has. */

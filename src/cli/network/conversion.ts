@@ -1,8 +1,9 @@
 // `weft network conversion`, and edits that begin one: how the frames of a network cross changes while it is in use.
 import type { Command } from "commander";
 import { conversionText, phasesOf } from "../../model/conversion.ts";
-import type { Conversion } from "../../model/resource.ts";
-import { waitUntil } from "../change/wait.ts";
+import { DRIVERS, type Driver, OVS_TUNNEL_PORT } from "../../model/driver.ts";
+import type { Change, Conversion } from "../../model/resource.ts";
+import { waitFor as waitForRevision, waitUntil } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { forEachName } from "../input/names.ts";
@@ -16,9 +17,14 @@ export type CarriageFlags = Texts<"tunnelPort">;
 export function registerConversions(noun: Command, cli: Cli): void {
   const conversion = noun.command("conversion").description("Live changes of how frames cross: list, cancel.");
   registerList(conversion, cli, "conversion", {
-    about: "List conversions that are on their way.",
+    about: "List running conversions.",
     columns: async (server) => columnsFor(await waitsOf(server)),
     empty: "No conversions.",
+    whole: async (server) => {
+      const { conditions } = await server.status();
+      const byObject = new Map(conditions.filter(isConverting).map((one) => [one.object, one.waitsFor]));
+      return (one) => ({ ...one, waitsFor: byObject.get(objectOf(one)) ?? [] });
+    },
   });
   const cancel = conversion
     .command("cancel <name...>")
@@ -36,13 +42,13 @@ export function registerConversions(noun: Command, cli: Cli): void {
   );
 }
 
+const isConverting = ({ reason }: { readonly reason: string }) => reason === "converting";
+
 /** By name of the conversion: what it waits for, as the server says it. */
 async function waitsOf(server: ServerClient): Promise<ReadonlyMap<string, string>> {
   const { conditions } = await server.status();
   return new Map(
-    conditions
-      .filter(({ reason }) => reason === "converting")
-      .map(({ object, message }) => [object, message.replace(/^.*: phase \w+, /, "")]),
+    conditions.filter(isConverting).map(({ object, message }) => [object, message.replace(/^.*: phase \w+, /, "")]),
   );
 }
 
@@ -63,14 +69,38 @@ function objectOf({ spec }: Conversion): string {
   return spec.network === undefined ? `vrf/${spec.vrf}` : `network/${spec.network}`;
 }
 
-/** Says that a conversion of the VRF has begun, if one has; with --wait, waits until it is over. */
-export async function followConversion(cli: Cli, options: WriteOptions, vrf: string): Promise<void> {
+type Followed = { readonly vrf: string; readonly network?: string; readonly revision: number };
+
+/**
+ * Says that a write has begun a conversion of the VRF, or of the network, if it has; with --wait, waits until that is
+ * over and hosts have the revision.
+ */
+export async function followConversion(
+  cli: Cli,
+  options: WriteOptions,
+  { vrf, network, revision }: Followed,
+): Promise<void> {
   const server = await connect(cli.io, options);
-  const begun = (await server.list("conversion")).find((one) => one.name === vrf);
-  if (begun === undefined) return;
-  const phases = phasesOf(begun.spec).join(", ");
-  cli.io.err(`conversion ${vrf}: ${conversionText(begun.spec)}; no packet is lost, hosts go through ${phases}\n`);
-  await waitFor(cli, options, server, vrf);
+  const all = await server.list("conversion");
+  const begun = all.filter(({ name, spec }) => name === vrf && spec.network === network);
+  tellBegun(cli, begun);
+  for (const { name } of begun) await waitFor(cli, options, server, name);
+  await waitForRevision(cli.io, options.wait, revision, server);
+}
+
+/** The same of conversions that are in the changes of a write; the revision has been waited for. */
+export async function followChanges(cli: Cli, options: WriteOptions, changes: readonly Change[]): Promise<void> {
+  const begun = changes.flatMap((change) => ("put" in change && change.put.kind === "conversion" ? [change.put] : []));
+  tellBegun(cli, begun);
+  const server = await connect(cli.io, options);
+  for (const { name } of begun) await waitFor(cli, options, server, name);
+}
+
+function tellBegun({ io }: Cli, begun: readonly Conversion[]): void {
+  for (const { name, spec } of begun) {
+    const phases = phasesOf(spec).join(", ");
+    io.err(`conversion ${name}: ${conversionText(spec)}; no packet is lost, hosts go through ${phases}\n`);
+  }
 }
 
 async function waitFor(cli: Cli, options: WriteOptions, server: ServerClient, name: string): Promise<void> {
@@ -87,14 +117,20 @@ export function isAboutVrf({ tunnelPort, vni }: CarriageFlags & Texts<"vni">, ip
   return tunnelPort !== undefined || (vni !== undefined && ipam === "local");
 }
 
-type VrfEdit = { readonly name: string; readonly vrf: string; readonly others: readonly string[] };
+type VrfEdit = {
+  readonly name: string;
+  readonly vrf: string;
+  readonly driver: Driver;
+  readonly others: readonly string[];
+};
 
 /** Changes the tunnel of the network's VRF. `others`: what else was to change. */
 export async function editTunnel(
   cli: Cli,
   options: WriteOptions & CarriageFlags & Texts<"vni">,
-  { name, vrf, others }: VrfEdit,
+  { name, vrf, driver, others }: VrfEdit,
 ): Promise<void> {
+  if (options.tunnelPort !== undefined && !DRIVERS[driver].hasPort) throw noPort(name, vrf, driver);
   const flag = options.tunnelPort === undefined ? "--vni" : "--tunnel-port";
   if (others.length > 0) {
     const why = `it changes VRF "${vrf}" and with it all of its networks, and conversions follow one another`;
@@ -102,8 +138,7 @@ export async function editTunnel(
   }
   const tunnelPort = wholeNumber(options.tunnelPort, "--tunnel-port", 8472);
   const vni = wholeNumber(options.vni, "--vni", 5000);
-  const { wait: _, ...rest } = options;
-  await edit(cli, rest, {
+  await edit(cli, options, {
     kind: "vrf",
     name: vrf,
     change: ({ spec }) => ({
@@ -112,6 +147,15 @@ export async function editTunnel(
       ...(vni === undefined ? {} : { vni }),
     }),
     done: ({ revision }) => `VRF ${vrf} of network ${name} changed at revision ${revision}\n`,
+    follow: ({ revision }) => followConversion(cli, options, { vrf, revision }),
   });
-  await followConversion(cli, options, vrf);
+}
+
+function noPort(name: string, vrf: string, driver: Driver): Error {
+  const why =
+    driver === "ovs"
+      ? `Open vSwitch has UDP port ${OVS_TUNNEL_PORT} on all hosts, whatever the port of the VRF is`
+      : `${DRIVERS[driver].title} has no ports`;
+  const fix = `for other networks of the VRF: weft vrf edit ${vrf} --tunnel-port PORT`;
+  return misuse("--tunnel-port", `network "${name}" does not use the tunnel port of VRF "${vrf}"`, fix, why);
 }

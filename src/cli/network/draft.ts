@@ -1,14 +1,16 @@
 // A network's spec in flags: what `weft network create` and `edit` understand, and parts of it in words. Says nothing
 // about defaults: what was not given is not sent, and the server fills it in.
-import { AUTO } from "../../model/carrying.ts";
 import { defined } from "../../model/defined.ts";
 import { PLACEMENTS } from "../../model/driver.ts";
 import type { Spoofing } from "../../model/group.ts";
+import { Fault } from "../../model/fault.ts";
 import type { NetworkInput } from "../../model/input.ts";
-import type { Subnet } from "../../model/resource.ts";
+import { OFFLOADS } from "../../model/offload.ts";
+import type { Network, NetworkSpec, Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
-import { listOrNone, type Lists, type Switches, type Texts, wholeNumber, wordOf } from "../input/options.ts";
+import { listOrNone, type Lists, type Switches, type Texts, unless, wholeNumber, wordOf } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
+import { hostAddressesOf } from "./hostAddresses.ts";
 import { type WayFlags, wayDraft } from "./way.ts";
 
 export type SpecFlags = LimitFlags &
@@ -20,6 +22,7 @@ export type SpecFlags = LimitFlags &
     | "vrf"
     | "placement"
     | "bridge"
+    | "device"
     | "forwardDelay"
     | "vni"
     | "mtu"
@@ -30,12 +33,13 @@ export type SpecFlags = LimitFlags &
     | "group"
     | "ttl"
     | "underlayDevice"
+    | "offload"
     | "description"
   > &
   Lists<
     "subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts" | "hostAddress" | "outsider"
   > &
-  Switches<"stp" | "masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
+  Switches<"stp" | "takeOver" | "masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
 export const IPAM_MODES = ["local", "global"] as const;
 const PEERS = ["unicast", "multicast"] as const;
@@ -49,6 +53,11 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     const why = "an id is one of a pool, and no pool is given";
     throw misuse("--id", "--id needs --pool", "add --pool NAME, or leave out --id", why);
   }
+  const stray = (["hostPrefix", "gateway"] as const).find((flag) => flags.subnet === undefined && flags[flag]);
+  if (stray !== undefined) {
+    const option = optionOf(stray);
+    throw misuse(option, `${option} needs --subnet`, "add --subnet CIDR, once for each", "it is said of a subnet");
+  }
   return defined({
     ipam: wordOf(flags.ipam, "--ipam", "an address mode", IPAM_MODES),
     subnets: flags.subnet && subnetsOf(flags.subnet, flags),
@@ -57,13 +66,16 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
     hosts: hosts && listOrNone(hosts, "--hosts"),
     ...wayDraft(flags),
-    bridge: flags.bridge,
+    bridge: unless(flags.bridge, "auto"),
+    device: unless(flags.device, "auto"),
+    takeOver: flags.takeOver,
     hostAddresses: flags.hostAddress && hostAddressesOf(flags.hostAddress),
     stp: flags.stp,
-    forwardDelay: wholeNumber(flags.forwardDelay, "--forward-delay", 4),
+    forwardDelay: wholeNumber(unless(flags.forwardDelay, "auto"), "--forward-delay", 4),
     vni: wholeNumber(flags.vni, "--vni", 5000),
     ...peersOf(flags),
-    mtu: flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400),
+    mtu: wholeNumber(unless(flags.mtu, "auto"), "--mtu", 1400),
+    offload: wordOf(flags.offload, "--offload", "a way to write checksums", OFFLOADS),
     slices: flags.slice?.map(sliceOf),
     qos: qosOf(flags),
     masquerade,
@@ -84,35 +96,85 @@ function peersOf(flags: SpecFlags) {
   const { group, ttl, underlayDevice, outsider } = flags;
   return {
     peers: wordOf(flags.peers, "--peers", "a way to many hosts", PEERS),
-    group: group === "auto" ? undefined : group,
-    ttl: ttl === "auto" ? undefined : wholeNumber(ttl, "--ttl", 5),
-    underlayDevice: underlayDevice === "auto" ? undefined : underlayDevice,
+    group: unless(group, "auto"),
+    ttl: wholeNumber(unless(ttl, "auto"), "--ttl", 5),
+    underlayDevice: unless(underlayDevice, "auto"),
     outsiders: outsider && listOrNone(outsider, "--outsider"),
   };
 }
 
 const OF_MULTICAST = ["group", "ttl", "underlayDevice", "outsiders"] as const;
-type Cleared =
-  | "mtu"
-  | "dns"
-  | "hosts"
-  | "hostAddresses"
-  | "allocatedAddresses"
-  | "description"
-  | (typeof OF_MULTICAST)[number];
 
-/** Fields that the flags take away, so that the default is what counts again. */
+/** Fields, each with the flag and word that take it away, so that the default is what counts again. */
+const CLEARING = [
+  ["bridge", "bridge", "auto"],
+  ["device", "device", "auto"],
+  ["forwardDelay", "forwardDelay", "auto"],
+  ["mtu", "mtu", "auto"],
+  ["group", "group", "auto"],
+  ["ttl", "ttl", "auto"],
+  ["underlayDevice", "underlayDevice", "auto"],
+  ["tunnel", "tunnel", "auto"],
+  ["parent", "parent", "none"],
+  ["vlan", "vlan", "none"],
+  ["outerVlan", "outerVlan", "none"],
+  ["trunks", "trunk", "none"],
+  ["dns", "dns", "none"],
+  ["hosts", "hosts", "none"],
+  ["hostAddresses", "hostAddress", "none"],
+  ["allocatedAddresses", "hostAddress", "none"],
+  ["outsiders", "outsider", "none"],
+  ["description", "description", ""],
+] as const satisfies readonly (readonly [keyof NetworkSpec, keyof SpecFlags, string])[];
+type Cleared = (typeof CLEARING)[number][0];
+
+/** Fields that the flags take away. */
 export function clearedBy(flags: SpecFlags): readonly Cleared[] {
-  const { mtu, dns, hosts, hostAddress, description, peers, outsider } = flags;
-  return [
-    ...(hosts?.join() === "none" ? (["hosts"] as const) : []),
-    ...(hostAddress?.join() === "none" ? (["hostAddresses", "allocatedAddresses"] as const) : []),
-    ...OF_MULTICAST.filter((field) => peers === "unicast" || (field !== "outsiders" && flags[field] === "auto")),
-    ...(outsider?.join() === "none" ? (["outsiders"] as const) : []),
-    ...(mtu === "auto" ? (["mtu"] as const) : []),
-    ...(dns?.join() === "none" ? (["dns"] as const) : []),
-    ...(description === "" ? (["description"] as const) : []),
-  ];
+  const isGiven = (flag: keyof SpecFlags, word: string) => flags[flag] !== undefined && String(flags[flag]) === word;
+  const isUnicast = (field: Cleared) => flags.peers === "unicast" && OF_MULTICAST.some((one) => one === field);
+  return CLEARING.flatMap(([field, flag, word]) => (isGiven(flag, word) || isUnicast(field) ? [field] : []));
+}
+
+const SWITCHED_OFF: Readonly<Record<string, string>> = {
+  stp: "--no-stp",
+  takeOver: "--no-take-over",
+  isolated: "--no-isolated",
+  masquerade: "--no-masquerade",
+  sticky: "--no-sticky",
+  cni: "--no-cni",
+  spoofing: "--spoofing none",
+  securityGroups: "--sg none",
+};
+
+/** What `weft network edit` is given to take a field away: `--vlan none`; undefined if only a file can. */
+function clearingFlag(field: string): string | undefined {
+  const row = CLEARING.find(([name]) => name === field);
+  return row === undefined ? SWITCHED_OFF[field] : `${optionOf(row[1])} ${row[2] || '""'}`;
+}
+
+/** `--host-prefix` of `hostPrefix`. */
+function optionOf(flag: keyof SpecFlags): string {
+  return `--${flag.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/**
+ * The refusal of an edit. If it asks to leave out a field that no flag gave, because the network has it already, it
+ * says how that goes, too.
+ */
+export function refusedEdit(error: Fault, { name, spec }: Network, changed: readonly string[]): Fault {
+  const { where = "", fix } = error.detail;
+  const field = /^spec\.(\w+)/.exec(where)?.[1] ?? "";
+  if (!Object.hasOwn(spec, field) || changed.includes(field) || !/leave .*out(?! \(--)/.test(fix)) return error;
+  const flag = clearingFlag(field);
+  const how =
+    flag === undefined
+      ? `write it without that in a file (weft network show ${name} -o yaml), for weft apply -f FILE`
+      : `add ${flag}`;
+  return new Fault(
+    error.reason,
+    { ...error.detail, fix: `${fix}. The network has it already: ${how}` },
+    { cause: error },
+  );
 }
 
 /** Each given subnet in the place of the one of its family; what is not said of it stays. */
@@ -121,6 +183,21 @@ export function mergedSubnets(before: readonly Subnet[], given: readonly Subnet[
   const added = (given ?? []).filter((subnet) => !before.some((old) => isSix(old) === isSix(subnet)));
   const kept = before.map((old) => ({ ...old, ...given?.find((subnet) => isSix(old) === isSix(subnet)) }));
   return [...kept, ...added];
+}
+
+/** Each given gateway in the subnet of its family; `none` alone in all. A Fault for one that finds no subnet. */
+export function mergedGateways(subnets: readonly Subnet[], given: readonly string[] | undefined): readonly Subnet[] {
+  if (given === undefined) return subnets;
+  if (given.join() === "none") return subnets.map((subnet) => ({ ...subnet, gateway: "none" }));
+  const isOf =
+    ({ cidr }: Subnet) =>
+    (text: string) =>
+      text.includes(":") === cidr.includes(":");
+  const stray = given.find((text) => !subnets.some((subnet) => given.find(isOf(subnet)) === text));
+  if (stray === undefined)
+    return subnets.map((subnet) => ({ ...subnet, ...defined({ gateway: given.find(isOf(subnet)) }) }));
+  const fix = "give one address for each subnet, of its family, or only none; another subnet with --subnet";
+  throw misuse("--gateway", `no subnet of the network is left for gateway ${stray}`, fix);
 }
 
 /** `9.0.0.0/8 in /24s`: each subnet, and how it is carved. */
@@ -139,17 +216,6 @@ function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: 
     cidr,
     ...defined({ hostPrefix: wholeNumber(hostPrefix[i], "--host-prefix", 24), gateway: gateway[i] }),
   }));
-}
-
-/** `auto`, or each host's by itself. */
-function hostAddressesOf(given: readonly string[]): NetworkInput["hostAddresses"] {
-  if (given.join() === AUTO) return AUTO;
-  return listOrNone(given, "--host-address").map((text) => {
-    const [host = "", address = "", ...rest] = text.split("=");
-    if (host !== "" && address !== "" && rest.length === 0) return { host, address };
-    const fix = "write it like --host-address h1=10.7.0.11, once per host, or only auto or none";
-    throw misuse("--host-address", `"${text}" is not the address of a host`, fix);
-  });
 }
 
 function sliceOf(text: string): { readonly name: string; readonly bridge: string } {

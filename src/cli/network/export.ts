@@ -1,7 +1,7 @@
 // `weft network export`: a network as a configuration of CNI, or as the files that bring it up on a host without an
 // agent.
 import { writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Option, type Command } from "commander";
 import { makeDirectory } from "../../files/directories.ts";
 import type { Format } from "../../formats/formats.ts";
@@ -54,6 +54,8 @@ async function exportNetwork(cli: Cli, name: string, options: ExportOptions): Pr
   const { cni, slice, portmap, socket } = options;
   if (cni !== true)
     throw misuse("--cni", "no format is given", `give --cni, or --as with one of ${FORMATS.join(", ")}`);
+  const stray = (["host", "dir"] as const).find((option) => options[option] !== undefined);
+  if (stray !== undefined) throw misuse(`--${stray}`, `--${stray} is not for --cni`, "leave it out, or give --as");
   const server = await connect(cli.io, options);
   const network = await server.get("network", name);
   const slices = (network.spec.slices ?? []).map((one) => one.name);
@@ -88,7 +90,7 @@ async function exportFiles({ io }: Cli, name: string, options: ExportOptions & R
     const { files, folder, lacks } = written(snapshot, network, one, as);
     for (const lack of lacks) io.err(`note: ${one}: ${lack}\n`);
     if (dir === undefined) print(io, folder, files);
-    else write(io, host === undefined ? join(dir, one) : dir, files);
+    else write(io, { dir: host === undefined ? join(dir, one) : dir, folder, host: one }, files);
   }
 }
 
@@ -97,7 +99,10 @@ function print(io: Io, folder: string, files: Written["files"]): void {
     io.out(files.length === 1 ? text : `${i === 0 ? "" : "\n"}# --- ${folder}/${path}\n${text}`);
 }
 
-function write(io: Io, dir: string, files: Written["files"]): void {
+type Place = { readonly dir: string; readonly folder: string; readonly host: string };
+
+/** `folder`: where the files are read on the host. */
+function write(io: Io, { dir, folder, host }: Place, files: Written["files"]): void {
   for (const { path, text, mode } of files) {
     const file = join(dir, path);
     try {
@@ -109,4 +114,5 @@ function write(io: Io, dir: string, files: Written["files"]): void {
     }
     io.err(`wrote ${file}\n`);
   }
+  if (resolve(dir) !== folder) io.err(`next: copy what is in ${dir} to ${folder} on host ${host}\n`);
 }

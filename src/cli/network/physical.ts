@@ -6,6 +6,7 @@ import type { PhysicalNetwork } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
 import { repeated, wholeNumber, writing, type Lists, type Texts, type WriteOptions } from "../input/options.ts";
+import { changedNames } from "../output/changes.ts";
 import { byName, fields, type Column } from "../output/format.ts";
 import { table } from "../output/table.ts";
 import { create, edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
@@ -62,13 +63,13 @@ async function createPhysical(cli: Cli, name: string, options: SpecFlags & Write
 
 async function editPhysical(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
   const changes = specOf(options);
-  const changed = Object.keys(changes);
-  if (changed.length === 0) throw noChange("physical");
+  if (Object.keys(changes).length === 0) throw noChange("physical");
   await edit(cli, options, {
     kind: "physicalnetwork",
     name,
     change: ({ spec }) => ({ ...spec, ...changes }),
-    done: ({ revision }) => `physical network ${name} changed at revision ${revision}: ${changed.join(", ")}\n`,
+    done: (after, before) =>
+      `physical network ${name} changed at revision ${after.revision}: ${changedNames(before, after)}\n`,
   });
 }
 

@@ -4,8 +4,9 @@ import type { Command } from "commander";
 import { formatCidr, parseCidr } from "../../model/address.ts";
 import { DEFAULT_DRIVER, isPhysical, tunnelText } from "../../model/driver.ts";
 import type { VrfInput } from "../../model/input.ts";
+import { VRF_FIELDS } from "../../model/kinds/conversion.ts";
 import { TUNNEL_PORT } from "../../model/limits.ts";
-import type { Vrf } from "../../model/resource.ts";
+import type { Network, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
 import {
@@ -18,8 +19,11 @@ import {
   type Texts,
   type WriteOptions,
 } from "../input/options.ts";
+import { changedNames } from "../output/changes.ts";
 import { fields, namesOf, type Column } from "../output/format.ts";
 import { create, edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
+import { changingFields, formerVrf } from "./changing.ts";
+import { followConversion } from "./conversion.ts";
 
 type SpecFlags = Texts<"vni" | "tunnelPort" | "placement"> & Lists<"vtepSubnet"> & Switches<"hostAccess">;
 
@@ -38,7 +42,10 @@ export function register(noun: Command, cli: Cli): void {
     .action(cli.verb(createVrf));
   const change = noun
     .command("edit <name>")
-    .description("Change a routing domain. VNI, port and VTEP subnets can change only while it has no endpoints.");
+    .description(
+      "Change a routing domain. VNI and port change in phases while endpoints use it (weft network conversion list); " +
+        "VTEP subnets that tunnels use cannot be changed or removed.",
+    );
   writing(specFlags(change)).action(cli.verb(editVrf));
   registerDelete(noun, cli, "vrf", {
     about: "Delete routing domains.",
@@ -75,13 +82,15 @@ async function createVrf(cli: Cli, name: string, options: SpecFlags & WriteOptio
 
 async function editVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
   const changes = specOf(options);
-  const changed = Object.keys(changes);
-  if (changed.length === 0) throw noChange("vrf");
+  if (Object.keys(changes).length === 0) throw noChange("vrf");
   await edit(cli, options, {
     kind: "vrf",
     name,
     change: ({ spec }) => ({ ...spec, ...changes }),
-    done: ({ revision }) => `VRF ${name} changed at revision ${revision}: ${changed.join(", ")}\n`,
+    done: (after, before) => `VRF ${name} changed at revision ${after.revision}: ${changedNames(before, after)}\n`,
+    follow: VRF_FIELDS.some((field) => field in changes)
+      ? ({ revision }) => followConversion(cli, options, { vrf: name, revision })
+      : undefined,
   });
 }
 
@@ -104,20 +113,33 @@ const COLUMNS: readonly Column<Vrf>[] = [
   { header: "INDEX", of: (v) => String(v.spec.index), wide: true },
 ];
 
-async function vrfText({ io }: Cli, { name, spec, revision }: Vrf, server: ServerClient): Promise<string> {
-  const networks = (await server.list("network")).filter((network) => network.spec.vrf === name);
-  const ways = networks.length === 0 ? [{ driver: DEFAULT_DRIVER }] : networks.map((network) => network.spec);
-  const tunnels = new Set(ways.filter((way) => !isPhysical(way)).map((way) => tunnelText(way, spec.tunnelPort)));
+async function vrfText({ io }: Cli, vrf: Vrf, server: ServerClient): Promise<string> {
+  const { name, spec, revision } = vrf;
+  const [all, conversions] = await Promise.all([server.list("network"), server.list("conversion")]);
+  const networks = all.filter((network) => network.spec.vrf === name);
+  const former = formerVrf(vrf, conversions);
   return fields(io, [
     ["Name", name],
     ["Networks", namesOf(networks)],
-    ["VNI", String(spec.vni)],
-    ["Tunnel", [...tunnels].join("; ")],
+    ...changingFields(
+      tunnelFields(vrf, networks),
+      former && { ...former, before: tunnelFields(former.before, networks) },
+    ),
     ["Placement", spec.placement === "host" ? "host: in the hosts' own namespace" : undefined],
     ["VTEP subnets", spec.vtepSubnets.join(", ") || undefined],
     ["VTEP MACs", spec.vtepSubnets.length === 0 ? undefined : `${spec.vtepMacOui}:…`],
-    ["VTEP device", spec.vtepName],
     ["Host access", spec.hostAccess ? "a host and the workloads on it reach each other" : "none"],
     ["Revision", String(revision)],
   ]);
+}
+
+/** What conversions of a VRF change. */
+function tunnelFields({ spec }: Vrf, networks: readonly Network[]): [string, string | undefined][] {
+  const ways = networks.length === 0 ? [{ driver: DEFAULT_DRIVER }] : networks.map((network) => network.spec);
+  const tunnels = new Set(ways.filter((way) => !isPhysical(way)).map((way) => tunnelText(way, spec.tunnelPort)));
+  return [
+    ["VNI", String(spec.vni)],
+    ["Tunnel", [...tunnels].join("; ")],
+    ["VTEP device", spec.vtepName],
+  ];
 }

@@ -25,6 +25,21 @@ export function changeLinesOf(changes: readonly Change[], before: Snapshot): Cha
   });
 }
 
+/** What a person does not set: said only when nothing else differs. */
+const INNER = ["kept", "alternate"];
+const isInner = (field: string) => INNER.some((inner) => field.startsWith(`${inner}:`));
+
+/** `peers, ttl`: the fields that differ. */
+export function changedNames(before: Resource, after: Resource): string {
+  return shown(changedFields(before, after))
+    .map((field) => field.slice(0, field.indexOf(":")))
+    .join(", ");
+}
+
+function shown(fields: readonly string[]): readonly string[] {
+  return fields.every(isInner) ? fields : fields.filter((field) => !isInner(field));
+}
+
 /** Whether a write found everything as it wants it. */
 export function isSame(before: Resource, after: Resource): boolean {
   return changedFields(before, after).length === 0;
@@ -49,7 +64,7 @@ export function changesText(io: Pick<Io, "color">, told: readonly ChangeLine[], 
   const rest = told.filter((one) => !isMain(one));
   const lines = told.filter(isMain).map(({ verb, key, fields }) => {
     const head = paint(io, TONE[verb], `${MARK[verb]} ${key} ${done}${verb}`);
-    return `${[head, ...fields.map((field) => `    ${field}`)].join("\n")}\n`;
+    return `${[head, ...shown(fields).map((field) => `    ${field}`)].join("\n")}\n`;
   });
   const follow = (["block", "vtep", "endpoint"] as const).flatMap((kind) => {
     const n = rest.filter(({ key }) => key.startsWith(`${kind}/`)).length;

@@ -44,12 +44,22 @@ export function registerAgent(command: Command, cli: Cli): void {
       "keep files below it that tell networkd and NetworkManager to leave Weft's devices alone, such as /etc " +
         "(default: none)",
     )
+    .option("--run-dir <dir>", "the same for files that end with a reboot; used with --etc-dir (default: /run)")
     .option("--ovsdb <path>", "socket of Open vSwitch's database (default: /run/openvswitch/db.sock)")
     .option("--slices <names>", "slices that get bridges on this host, separated by commas (default: all)")
     .option(
       "--physical <name=device>",
       "device of this host that leads to a physical network; repeatable (default: none)",
       repeated,
+    )
+    .option(
+      "--take-over [yes|no]",
+      "whether these devices may become ports of bridges though the host has addresses or its default route on them: " +
+        "the bridge gets these (default: no)",
+    )
+    .option(
+      "--take-over-timeout <span>",
+      "a device is given back if the server is not reached for this long after it was taken over (default: 30s)",
     )
     .option(
       "--http <host:port>",
@@ -60,17 +70,20 @@ export function registerAgent(command: Command, cli: Cli): void {
       "\nEach option can also be set in the environment (WEFT_SERVER, WEFT_STATE_DIR …) and in /etc/weft/agent.yaml.",
     )
     .action(
-      cli.verb((_, { physical, ...flags }: AgentFlags) =>
+      cli.verb((_, { physical, takeOver, ...flags }: AgentFlags) =>
         // All others are texts.
         cli.programs.agent({
           ...(flags as Flags),
           ...(physical === undefined ? {} : { physical: physical.join(",") }),
+          ...(takeOver === undefined ? {} : { takeOver: takeOver === true ? "yes" : takeOver }),
         }),
       ),
     );
 }
 
-type AgentFlags = Lists<"physical"> & { readonly [flag: string]: string | readonly string[] | undefined };
+type AgentFlags = Lists<"physical"> & { readonly takeOver?: string | true } & {
+  readonly [flag: string]: string | readonly string[] | true | undefined;
+};
 
 export function registerPurge(command: Command, cli: Cli): void {
   command
@@ -79,6 +92,7 @@ export function registerPurge(command: Command, cli: Cli): void {
     .option("--netns-prefix <text>", "the agent's --netns-prefix (default: weft-)")
     .option("--cni-dir <dir>", "the agent's --cni-dir; the files it wrote are removed")
     .option("--etc-dir <dir>", "the agent's --etc-dir; the files it wrote are removed")
+    .option("--run-dir <dir>", "the agent's --run-dir (default: /run)")
     .option("--ovsdb <path>", "the agent's --ovsdb (default: /run/openvswitch/db.sock)")
     .option("-y, --yes", "do not ask for confirmation")
     .addHelpText(

@@ -6,6 +6,7 @@ import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { requiredOption, writing, type WriteOptions } from "../input/options.ts";
+import { inFile } from "../input/places.ts";
 import { itemsOf, readText } from "../input/resourceFile.ts";
 import { fields } from "../output/format.ts";
 import { registerDelete, registerList, registerShow } from "./verbs.ts";
@@ -50,7 +51,7 @@ async function createFrom(cli: Cli, kind: WritableKind, options: FileOptions): P
     throw new Fault("request-invalid", { what, where: options.file, fix });
   }
   const server = await connect(cli.io, options);
-  const { revision } = await server.apply({ resources });
+  const { revision } = await inFile(resources, server.apply({ resources }));
   await waitFor(cli.io, options.wait, revision, server);
   for (const { name } of resources)
     cli.io.err(`${calledOf(kind)} ${name} is as in ${options.file}, at revision ${revision}\n`);

@@ -27,6 +27,8 @@ type ListVerb<K extends Kind> = {
   readonly columns: Columns<K> | ((server: ServerClient) => Promise<Columns<K>>);
   /** Said when there are none. */
   readonly empty: string;
+  /** What json and yaml show of each; default: the resource. */
+  readonly whole?: (server: ServerClient) => Promise<(row: ResourceOf<K>) => unknown>;
 };
 type Columns<K extends Kind> = readonly Column<ResourceOf<K>>[];
 
@@ -36,11 +38,13 @@ export function registerList<K extends Kind>(noun: Command, cli: Cli, kind: K, v
     cli.verb(async ({ io }, options: ReadOptions) => {
       const server = await connect(io, options);
       const { columns, empty } = verb;
-      const [rows, shown] = await Promise.all([
+      const [rows, shown, whole] = await Promise.all([
         server.list(kind),
         typeof columns === "function" ? columns(server) : columns,
+        verb.whole?.(server),
       ]);
-      await printList(io, options, { columns: shown, name: ({ name }) => `${kind}/${name}`, empty }, byName(rows));
+      const name = (row: ResourceOf<K>) => `${kind}/${row.name}`;
+      await printList(io, options, { columns: shown, name, empty, ...defined({ whole }) }, byName(rows));
     }),
   );
 }
@@ -94,6 +98,8 @@ type Edit<K extends WritableKind> = {
   readonly what?: string;
   readonly force?: boolean;
   readonly change: (before: ResourceOf<K>, server: ServerClient) => object | Promise<object>;
+  /** What to wait for, after that was said. Default: the revision. */
+  readonly follow?: ((after: ResourceOf<K>) => Promise<void>) | undefined;
   /** What to say of it after a change. */
   readonly done: (after: ResourceOf<K>, before: ResourceOf<K>) => string;
 };
@@ -107,13 +113,14 @@ export async function edit<K extends WritableKind>({ io }: Cli, options: WriteOp
   // What is there before it is written has no revision yet.
   const match = before.revision === 0 ? { createOnly: true } : { ifRevision: before.revision };
   const after = await server.put(kind, name, spec, { ...match, ...defined({ force }) });
-  await waitFor(io, options.wait, after.revision, server);
+  if (how.follow === undefined) await waitFor(io, options.wait, after.revision, server);
   io.err(isSame(before, after) ? sameText(what, after) : how.done(after, before));
+  await how.follow?.(after);
 }
 
 /** The Fault for an edit that says nothing to change. */
-export function noChange(noun: string): Fault {
-  const fix = `see weft ${noun} edit --help for what can change`;
+export function noChange(noun: string, verb = "edit"): Fault {
+  const fix = `see weft ${noun} ${verb} --help for what can change`;
   return new Fault("request-invalid", { what: "no change is given", fix });
 }
 

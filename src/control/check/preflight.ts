@@ -5,6 +5,7 @@ import { vrfsOn } from "../../model/carrying.ts";
 import { DEFAULT_DRIVER, DRIVERS, encapsulationOf, packetsText, tunnelPortOf } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
 import { unknownFault } from "../../model/kinds.ts";
+import { lackedBy, lackingText } from "../../model/lacking.ts";
 import { TUNNEL_PORT } from "../../model/limits.ts";
 import type { ClusterGroup } from "../../model/paths.ts";
 import type { Channel, PreflightReport, PreflightRequest, TrialResult, Way } from "../../model/preflight.ts";
@@ -37,6 +38,19 @@ export async function preflight(
   return { ...report, problems: [...report.problems, ...groupProblems(groups, request.network)] };
 }
 
+/** Packets pass without the devices that networks need: agents make these packets themselves. */
+function lackingProblems(hosts: readonly Host[], channels: readonly Channel[]): string[] {
+  const drivers = [...new Set(channels.map(({ driver }) => driver))];
+  return hosts.flatMap((host) =>
+    drivers.flatMap((driver) => {
+      const lacked = lackedBy(host, driver);
+      return lacked.length === 0
+        ? []
+        : [`host ${host.name} cannot carry networks with driver ${driver}: it lacks ${lackingText(lacked)}`];
+    }),
+  );
+}
+
 /** Of the network, or all, by what hosts know by now: asked, they try their groups, too. */
 function groupProblems(groups: readonly ClusterGroup[], only: string | undefined): string[] {
   return groups
@@ -65,8 +79,15 @@ function hostsOf(snapshot: Snapshot, { network, hosts: named }: PreflightRequest
   throw new Fault("request-invalid", {
     what: `a preflight needs two hosts, and there ${hosts.length === 1 ? "is one" : "are none"}${whose}`,
     where: network === undefined ? "hosts" : "network",
-    fix: network === undefined ? "join another host" : "name the hosts that are to carry it (--host)",
+    fix: remedyOf(network, named, snapshot.hosts.length),
   });
+}
+
+function remedyOf(network: string | undefined, hosts: readonly string[] | undefined, joined: number): string {
+  if (joined < 2) return "start an agent on another host, so that it joins";
+  const [first = "HOST"] = hosts ?? [];
+  if (hosts !== undefined) return `name another: --host ${first} --host OTHER, or leave --host out to try all hosts`;
+  return network === undefined ? "join another host" : "name the hosts that are to carry it (--host)";
 }
 
 function networkIn({ networks }: Snapshot, name: string): Network {
@@ -75,9 +96,21 @@ function networkIn({ networks }: Snapshot, name: string): Network {
   return network;
 }
 
+/** One whose frames cross in packets between hosts. */
+function tunnelledIn(snapshot: Snapshot, name: string): Network {
+  const network = networkIn(snapshot, name);
+  if (encapsulationOf(network.spec) !== undefined) return network;
+  throw new Fault("request-invalid", {
+    what: `network "${name}" has no tunnels to try`,
+    where: "network",
+    why: `its frames cross as they are (driver ${network.spec.driver}), on devices of the hosts`,
+    fix: "try an endpoint of it on each host (ping); weft network show names hosts without a device",
+  });
+}
+
 /** What the network, or any network, sends between hosts; as long as there is none, what one would by default. */
 function channelsIn(snapshot: Snapshot, name: string | undefined): readonly Channel[] {
-  const networks = name === undefined ? snapshot.networks : [networkIn(snapshot, name)];
+  const networks = name === undefined ? snapshot.networks : [tunnelledIn(snapshot, name)];
   const vrfs = new Map(snapshot.vrfs.map((vrf) => [vrf.name, vrf]));
   const all = networks.flatMap(({ spec }) => {
     const vrf = vrfs.get(spec.vrf);
@@ -113,7 +146,11 @@ export function reportOf(
     return isBad && typeof result === "object" ? result.filters.map((filter) => `host ${name} filters: ${filter}`) : [];
   });
   const named = ways.flatMap(({ from, to, why }) => (why === undefined ? [] : [`${from} → ${to}: ${why}`]));
-  return { hosts: hosts.map(({ name }) => name), ways, problems: [...obstacles, ...named, ...filters] };
+  return {
+    hosts: hosts.map(({ name }) => name),
+    ways,
+    problems: [...obstacles, ...lackingProblems(hosts, channels), ...named, ...filters],
+  };
 }
 
 function obstacleOf(result: TrialResult | string | undefined): string | undefined {

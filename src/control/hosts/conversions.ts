@@ -4,7 +4,7 @@
 import type { Clock } from "../../model/clock.ts";
 import { DRIVERS, type Driver, encapsulationOf, packetsText } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
-import { conversionText } from "../../model/conversion.ts";
+import { conversionText, phaseAfter } from "../../model/conversion.ts";
 import type { Conversion } from "../../model/resource.ts";
 import type { HostStatus } from "../../model/status.ts";
 import { networksOf } from "../admit/contents.ts";
@@ -92,14 +92,24 @@ export function conversionConditions(view: View, reports: Reports): Condition[] 
   return listOf(view, "conversion").map((conversion) => {
     const { vrf, network, phase } = conversion.spec;
     const what = network === undefined ? `VRF "${vrf}"` : `network "${network}"`;
-    const lag = laggardsOf(view, reports, conversion).map(({ host, why }) => `${host} (${why})`);
-    const waits = lag.length === 0 ? "all hosts are there" : `waits for ${lag.join(", ")}`;
+    const waitsFor = laggardsOf(view, reports, conversion);
+    const lag = waitsFor.map(({ host, why }) => `${host} (${why})`);
+    const waits = lag.length === 0 ? `done on all hosts: ${nextText(conversion)}` : `waits for ${lag.join(", ")}`;
     return {
       reason: "converting",
       object: network === undefined ? `vrf/${vrf}` : `network/${network}`,
       message: `${what} is being converted, ${conversionText(conversion.spec)}: phase ${phase}, ${waits}`,
+      waitsFor,
     };
   });
+}
+
+/** What comes when a phase is over. */
+function nextText({ spec }: Conversion): string {
+  const next = phaseAfter(spec);
+  if (next === "receive") return "they take packets both ways next";
+  if (next === "send") return "they send the new way next";
+  return spec.phase === "send" ? "the former tunnel goes in a second" : "the conversion ends now";
 }
 
 type Parts = {

@@ -19,6 +19,9 @@ export const LIVENESS: LivenessSettings = {
   reclaimAfterMs: undefined,
 };
 
+/** Agents report three times in suspectAfterMs, but not more than once a second. */
+const SUSPECT_LEAST_MS = 3_000;
+
 /**
  * The settings, if each time is longer than the one before; throws a Fault `request-invalid` that names the wrong one.
  */
@@ -26,6 +29,8 @@ export function checkLiveness(settings: LivenessSettings): LivenessSettings {
   const { suspectAfterMs, lostAfterMs, reclaimAfterMs } = settings;
   const wrong = (where: string, what: string, fix: string) =>
     new Fault("request-invalid", { what, where, why: "a host is suspect, then lost, then reclaimed", fix });
+  if (suspectAfterMs < SUSPECT_LEAST_MS)
+    throw wrong("suspect-after", "hosts would be suspect between two reports", "choose at least 3s");
   if (lostAfterMs <= suspectAfterMs)
     throw wrong("lost-after", "hosts would be lost before they are suspect", "choose more than suspect-after");
   if (reclaimAfterMs !== undefined && reclaimAfterMs < lostAfterMs)

@@ -2,22 +2,25 @@
 // hosts whose addresses overlap a network that is older, and lost hosts. Computed from the view on request: a condition
 // ends with its cause.
 import { type Cidr, familyOf, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
-import { namesHost } from "../../model/carrying.ts";
+import { AUTO, hostAddressesOf, isOnHost } from "../../model/carrying.ts";
+import { bridgeOfOthers } from "../../model/bridges.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { DEFAULT_DRIVER, DRIVERS, isPhysical } from "../../model/driver.ts";
 import { mtuOn } from "../../model/mtu.ts";
 import { groupMac, tunnelEnd } from "../../model/multicast.ts";
-import { deviceFor, factsOf, whyUnfit } from "../../model/physical.ts";
+import { deviceFor, factsOf } from "../../model/physical.ts";
 import type { Host, Network, Vrf } from "../../model/resource.ts";
 import type { ClusterGroup } from "../../model/paths.ts";
 import type { HostCondition } from "../../model/status.ts";
 import { reservationsUnder } from "../admit/contents.ts";
 import { cidrsOf } from "../admit/context.ts";
-import { lackingText } from "../../model/lacking.ts";
+import { lackedBy, lackingRemedy, lackingText } from "../../model/lacking.ts";
+import { noHostText } from "../../model/noHost.ts";
 import { DIRECTIONS } from "../../model/qos.ts";
+import { deviceRemedy, whyUnfitOn } from "../admit/network/carries.ts";
 import { lackingOn } from "../admit/network/features.ts";
 import { unableHosts } from "../admit/workload/qos.ts";
-import { isDefaultRoute } from "../admit/network/overlap.ts";
+import { hostSegments, isDefaultRoute } from "../admit/network/overlap.ts";
 import { type View, get, residentsOf } from "../state/view.ts";
 
 export const CONDITION_REASONS = [
@@ -45,6 +48,8 @@ export type Condition = {
   /** Absent if it does not concern a single host. */
   readonly host?: string;
   readonly message: string;
+  /** Of a conversion: hosts that its phase waits for, and why. */
+  readonly waitsFor?: readonly { readonly host: string; readonly why: string }[];
 };
 
 type Prefixes = ReadonlyMap<string, readonly Cidr[]>;
@@ -56,9 +61,11 @@ export function conditionsOf(view: View, prefixes: Prefixes): Condition[] {
       ...outOfGroup(view, network),
       ...sharedGroup(network, byGroup),
       ...exhaustionOf(view, network),
+      ...withoutAddress(view, network),
       ...clashesOf(view, network, prefixes),
       ...unlimitedOn(view, network),
       ...unableOn(view, network),
+      ...onNoHost(view, network),
       ...manyPeers(view, network),
       ...unlinkedOn(view, network),
     ]),
@@ -120,7 +127,26 @@ function exhaustionOf(view: View, { name, spec }: Network): Condition[] {
     const had = blocks?.get(host);
     const isServed = spec.subnets.every(({ cidr }) => had?.[cidr.includes(":") ? 6 : 4] !== undefined);
     if (isServed || vteps?.has(host) !== true) return undefined;
-    return `network "${name}" has no block left for host "${host}": ${subnets}`;
+    return (
+      `network "${name}" has no block left for host "${host}": ${subnets}; ` +
+      "delete hosts that are gone, or migrate to a larger network"
+    );
+  };
+  return perHost(view, `network/${name}`, ["exhausted", messageOf]);
+}
+
+/** Hosts without an address of their own in a subnet from which the server allocates one to each. */
+function withoutAddress(view: View, { name, spec }: Network): Condition[] {
+  if (spec.hostAddresses !== AUTO) return [];
+  const messageOf = (host: Host) => {
+    if (!isOnHost(spec, host)) return undefined;
+    const had = hostAddressesOf(spec, host.name);
+    const lacking = spec.subnets.filter(({ cidr }) => !had.some((one) => one.includes(":") === cidr.includes(":")));
+    const where = lacking.map(({ cidr }) => cidr).join(" and ");
+    return lacking.length === 0
+      ? undefined
+      : `network "${name}" has no address left for host "${host.name}" in ${where}; ` +
+          "delete hosts that are gone, or name hosts (--hosts)";
   };
   return perHost(view, `network/${name}`, ["exhausted", messageOf]);
 }
@@ -132,7 +158,10 @@ function missingVteps(view: View, { name, spec: { vtepSubnets } }: Vrf): Conditi
   const messageOf = ({ name: host }: Host) => {
     const vtep = index?.vteps.get(host)?.spec;
     if (vtepSubnets.every((subnet) => (subnet.includes(":") ? vtep?.ip6 : vtep?.ip) !== undefined)) return undefined;
-    return `VRF "${name}" has no tunnel address left for host "${host}" in ${vtepSubnets.join(", ")}`;
+    return (
+      `VRF "${name}" has no tunnel address left for host "${host}" in ${vtepSubnets.join(", ")}; ` +
+      "delete hosts that are gone"
+    );
   };
   return perHost(view, `vrf/${name}`, ["exhausted", messageOf]);
 }
@@ -140,13 +169,20 @@ function missingVteps(view: View, { name, spec: { vtepSubnets } }: Vrf): Conditi
 /** An overlap that would have been refused may appear later: a VPN starts, a host with a smaller MTU joins. */
 function clashesOf(view: View, network: Network, prefixes: Prefixes): Condition[] {
   const { name, spec } = network;
-  const overlapOf = overlapWith(`network "${name}" overlaps`, cidrsOf(network), prefixes);
+  // Until the host has taken over what it has of the network, and has said so, it is the host's own.
+  const taken = (host: string) => (spec.takeOver === true ? hostSegments(spec, host) : NONE);
+  const overlapOf = overlapWith(`network "${name}" overlaps`, cidrsOf(network), prefixes, taken);
   const isTunnel = !isPhysical(spec);
   const mtuClash = (host: Host) => {
     const most = mtuOn(spec, host.spec, view.physicalnetwork);
     if (spec.mtu === undefined || most === undefined || spec.mtu <= most) return undefined;
-    const way = isTunnel ? "tunnels" : `physical network "${spec.parent}" and the device`;
-    return `network "${name}" has MTU ${spec.mtu}, but ${way} of host "${host.name}" carry ${most}`;
+    const bridge = bridgeOfOthers(spec);
+    const outside = bridge === undefined ? `physical network "${spec.parent}" and the device` : `bridge ${bridge}`;
+    const way = isTunnel ? "tunnels" : outside;
+    return (
+      `network "${name}" has MTU ${spec.mtu}, but ${way} of host "${host.name}" carry ${most}; ` +
+      `weft network edit ${name} --mtu ${most}`
+    );
   };
   const rules: Rule[] = [["mtu-invalid", mtuClash]];
   // On a physical network, hosts may well have addresses of its range.
@@ -165,8 +201,7 @@ function outOfGroup(view: View, { name, spec }: Network): Condition[] {
   const members = new Set(networks.flatMap((each) => [...(view.networks.get(each)?.members.keys() ?? [])]));
   const device = underlayDevice === undefined ? "on its underlay" : `on a device ${underlayDevice}`;
   const messageOf = (host: Host) => {
-    if (!(members.has(host.name) || namesHost(spec, host.name)) || tunnelEnd(spec, host.spec) !== undefined)
-      return undefined;
+    if (!(members.has(host.name) || isOnHost(spec, host)) || tunnelEnd(spec, host.spec) !== undefined) return undefined;
     const what = `network "${name}" does not reach host "${host.name}", which has no IPv${familyOf(group)} address`;
     return `${what} ${device}; it goes on by itself when there is one`;
   };
@@ -214,11 +249,21 @@ function vtepClashesOf(view: View, { name, spec }: Vrf, prefixes: Prefixes): Con
 }
 
 const MET_MAX = 5;
-/** Says which prefixes of a host's own overlap one of the ranges, in either direction. */
-function overlapWith(what: string, ranges: readonly Cidr[], prefixes: Prefixes): Rule[1] {
+const NONE: ReadonlySet<string> = new Set();
+/** Says which prefixes of a host's own overlap one of the ranges, in either direction, except what is said. */
+function overlapWith(
+  what: string,
+  ranges: readonly Cidr[],
+  prefixes: Prefixes,
+  except: (host: string) => ReadonlySet<string> = () => NONE,
+): Rule[1] {
   return ({ name }) => {
+    const own = except(name);
     const met = (prefixes.get(name) ?? []).filter(
-      (prefix) => !isDefaultRoute(prefix) && ranges.some((range) => overlaps(prefix, range)),
+      (prefix) =>
+        !isDefaultRoute(prefix) &&
+        ranges.some((range) => overlaps(prefix, range)) &&
+        !(own.size > 0 && own.has(formatCidr(prefix))),
     );
     const shown = met.slice(0, MET_MAX).map(formatCidr).join(", ");
     return met.length === 0 ? undefined : `${what} ${shown}, which host "${name}" has itself`;
@@ -253,23 +298,28 @@ function unlimitedOn(view: View, network: Network): Condition[] {
 /**
  * Hosts that carry the network without a way to the rest of its segment. It is made by itself when the way is there.
  */
-function unlinkedOn(view: View, { name, spec: { driver, parent } }: Network): Condition[] {
-  if (parent === undefined) return [];
+function unlinkedOn(view: View, { name, spec }: Network): Condition[] {
+  const { parent } = spec;
+  const bridge = bridgeOfOthers(spec);
+  if ((parent ?? bridge) === undefined) return [];
   const members = view.networks.get(name)?.members;
+  const isHere = (host: Host) => members?.has(host.name) === true || isOnHost(spec, host);
   const deviceText = (host: Host) => `network "${name}" has no way out of host "${host.name}"`;
   const unfit = (host: Host) => {
-    const device = members?.has(host.name) === true ? deviceFor(host.spec, parent) : undefined;
-    const facts = device === undefined ? undefined : factsOf(host.spec, device);
-    const why = facts === undefined ? undefined : whyUnfit(driver, facts);
-    return why === undefined ? undefined : `${deviceText(host)}: device ${device} ${why}`;
+    const why = isHere(host) ? whyUnfitOn(host, spec) : undefined;
+    return why === undefined ? undefined : `${deviceText(host)}: ${why}; ${deviceRemedy(host, spec)}`;
   };
   const missing = (host: Host) => {
-    if (members?.has(host.name) !== true) return undefined;
-    const device = deviceFor(host.spec, parent);
-    if (device === undefined) return `${deviceText(host)}: no device of it leads to physical network "${parent}"`;
+    if (!isHere(host)) return undefined;
+    const device = bridge ?? deviceFor(host.spec, parent ?? "");
+    if (device === undefined)
+      return `${deviceText(host)}: no device of it leads to physical network "${parent}"; ${deviceRemedy(host, spec)}`;
     const facts = factsOf(host.spec, device);
-    if (facts === undefined) return `${deviceText(host)}: there is no device ${device}`;
-    return facts.down === true ? `${deviceText(host)}: device ${device} is down (ip link set ${device} up)` : undefined;
+    const kind = bridge === undefined ? "device" : "bridge";
+    if (facts === undefined) return `${deviceText(host)}: there is no ${kind} ${device}; ${deviceRemedy(host, spec)}`;
+    return facts.down === true
+      ? `${deviceText(host)}: ${kind} ${device} is down (ip link set ${device} up)`
+      : undefined;
   };
   return perHost(view, `network/${name}`, ["device-unfit", unfit], ["device-missing", missing]);
 }
@@ -280,6 +330,19 @@ function unableOn(view: View, network: Network): Condition[] {
     reason: "feature-missing" as const,
     object: `network/${network.name}`,
     host,
-    message: `host "${host}" cannot carry network "${network.name}": it lacks ${lackingText(features)}`,
+    message:
+      `host "${host}" cannot carry network "${network.name}": it lacks ${lackingText(features)}; ` +
+      `${lackingRemedy(features)}`,
   }));
+}
+
+/** A network of all hosts that each of them leaves out: nothing else tells of it. */
+function onNoHost(view: View, { name, spec }: Network): Condition[] {
+  if ((view.networks.get(name)?.members.size ?? 0) > 0) return [];
+  const hosts = [...view.host.values()];
+  const text = noHostText(spec, hosts);
+  if (text === undefined) return [];
+  const isLacking = hosts.every((host) => lackedBy(host, spec.driver).length > 0);
+  const message = `network "${name}" is nowhere: ${text}; it comes by itself when a host can`;
+  return [{ reason: isLacking ? "feature-missing" : "device-missing", object: `network/${name}`, message }];
 }

@@ -121,8 +121,8 @@ export function hostsInOrder(view: View): Host[] {
 }
 
 /**
- * Whether a host carries a VRF: it has a block or an endpoint in one of its networks, or one names it. The same as
- * carrying.ts `vrfsOn`.
+ * Whether a host carries a VRF: it has a block or an endpoint in one of its networks, or one names it. As carrying.ts
+ * `vrfsOn`, and with hosts that `*` leaves out: what these are told does not depend on what they can do.
  */
 export function carries(view: View, vrf: string, host: string): boolean {
   for (const network of view.vrfs.get(vrf)?.networks ?? []) {
@@ -197,13 +197,15 @@ type Index<R> = (view: View, resource: R, enters: boolean) => void;
 /** What is known besides the resources themselves, of kinds with indexes of their own. */
 const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
   vrf(view, vrf, enters) {
-    indexVni(view, vrf.spec.vni, keyOfResource(vrf), enters);
+    if (enters || !isHeld(view, vrf.spec.vni, vrf.name)) indexVni(view, vrf.spec.vni, keyOfResource(vrf), enters);
     mark(view.vrfIndexes, BigInt(vrf.spec.index), BigInt(vrf.spec.index), enters);
   },
   network(view, network, enters) {
-    const { vni, vrf, parent, vlan, outerVlan } = network.spec;
-    if (vni !== undefined) indexVni(view, vni, keyOfResource(network), enters);
-    if (parent !== undefined)
+    const { vni, vrf, parent, vlan, outerVlan, isolated } = network.spec;
+    if (vni !== undefined && (enters || !isHeld(view, vni, vrf, network.name)))
+      indexVni(view, vni, keyOfResource(network), enters);
+    // Of islands there may be several.
+    if (parent !== undefined && isolated !== true)
       own(view.vlanOwners, vlanKey(parent, outerVlan, vlan ?? UNTAGGED), keyOfResource(network), enters);
     include(vrfIndex(view, vrf).networks, network.name, enters);
     indexReservation(view, network, enters);
@@ -223,10 +225,12 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
   move(view, move, enters) {
     if (!isOver(move)) own(view.moving, move.spec.endpoint, move, enters);
   },
-  /** What its hosts still have is nobody else's. */
+  /** What its hosts still have, no other network or VRF gets. */
   conversion(view, { spec: { vrf, network, from, to } }, enters) {
     const owner: Key = network === undefined ? `vrf/${vrf}` : `network/${network}`;
-    if (from.vni !== undefined && from.vni !== to.vni) indexVni(view, from.vni, owner, enters);
+    const { vni } = (network === undefined ? view.vrf.get(vrf) : view.network.get(network))?.spec ?? {};
+    if (from.vni === undefined || from.vni === to.vni || (!enters && vni === from.vni)) return;
+    indexVni(view, from.vni, owner, enters);
   },
   hold: indexHold,
   freed: indexFreed,
@@ -254,6 +258,12 @@ export const UNTAGGED = 0;
 /** A VLAN of a physical network, or inside of an outer one: names have no slash. */
 export function vlanKey(parent: string, outer: number | undefined, vlan: number): string {
   return `${parent}/${outer ?? ""}/${vlan}`;
+}
+
+/** Whether a conversion has the VNI for its network, or VRF. Of the two, whichever leaves last frees it. */
+function isHeld(view: View, vni: number, vrf: string, network?: string): boolean {
+  const spec = view.conversion.get(vrf)?.spec;
+  return spec !== undefined && spec.network === network && spec.from.vni === vni && spec.to.vni !== vni;
 }
 
 function indexVni(view: View, vni: number, owner: Key, enters: boolean): void {

@@ -22,6 +22,12 @@ export type Tbf = Entry & {
  */
 export type Redirect = Entry & { readonly kind: "redirect"; readonly to: string };
 
+/**
+ * The kernel writes the checksums of packets before they enter a tunnel, and leaves none to the device that carries the
+ * tunnel. The kernel's default is that nothing says so, and that device writes them.
+ */
+export type Checksums = Entry & { readonly kind: "checksums" };
+
 /** `cidr` is address/length with the host bits kept. IPv6 without duplicate address detection. */
 export type Address = Entry & { readonly kind: "address"; readonly cidr: string };
 
@@ -57,6 +63,12 @@ export type Port = Entry & {
   readonly master: string;
   readonly macs: "flooded";
 };
+
+/**
+ * The far end of a pair of ours as a port of a bridge in the host's namespace, which may be another program's: of the
+ * bridge itself nothing is said.
+ */
+export type Plug = Entry & { readonly kind: "plug"; readonly ns: "host"; readonly master: string };
 
 /**
  * A unicast route of the main table, of our protocol number and metric. `dst` is canonical. `onlink` routes have a
@@ -125,6 +137,14 @@ function routeWords({ dst, via, dev, onlink, src, mtu, metric = WEFT_ROUTE_METRI
 }
 
 export const ENTRY_KINDS = {
+  checksums: defineKind<Checksums>({
+    role: "entry",
+    // Before anything is sent into the tunnel.
+    layer: 5.3,
+    key: ({ ns, dev }) => `checksums ${ns} ${dev}`,
+    add: ({ dev }, { inside }) => [`${inside}ethtool -K ${dev} tx-checksum-ip-generic off`],
+    remove: ({ dev }, { inside }) => [`${inside}ethtool -K ${dev} tx-checksum-ip-generic on`],
+  }),
   tbf: defineKind<Tbf>({
     role: "entry",
     layer: 5.4,
@@ -153,6 +173,13 @@ export const ENTRY_KINDS = {
       `${ip} link set ${dev} master ${master}`,
       `${ip} link set ${dev} type bridge_slave priority ${PORT_PRIORITY} learning on flood on`,
     ],
+    remove: ({ dev }, { ip }) => [`${ip} link set ${dev} nomaster`],
+  }),
+  plug: defineKind<Plug>({
+    role: "entry",
+    layer: 5.9,
+    key: ({ dev }) => `plug ${dev}`,
+    add: ({ dev, master }, { ip }) => [`${ip} link set ${dev} master ${master}`],
     remove: ({ dev }, { ip }) => [`${ip} link set ${dev} nomaster`],
   }),
   address: defineKind<Address>({

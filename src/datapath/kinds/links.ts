@@ -70,14 +70,17 @@ export type Vxlan = Link &
     readonly port: number;
     /** Where broadcasts and frames to unknown MACs go: one packet for all. Absent: to each host of the flood list. */
     readonly group?: VxlanGroup;
+    /** Without a group: it learns the host behind a MAC from packets, as with one. */
+    readonly learns?: true;
     /** As a port of a bridge: what comes in goes to no other isolated port. */
     readonly isolated?: true;
   };
 
 /**
- * A veth pair: the port of an endpoint, or the uplink of a VRF. Named by its end in `ns`; the peer is born in its own
- * namespace (a workload's, or the host's for an uplink). With `peer.mac` empty the pair is made ahead of its address:
- * the far end stays down, with whatever MAC the kernel gives it, until a `set` completes it.
+ * A veth pair: the port of an endpoint, the uplink of a VRF, or what plugs a network's bridge into another. Named by
+ * its end in `ns`; the peer is born in its own namespace (a workload's, or the host's for an uplink or a plug). With
+ * `peer.mac` empty the pair is made ahead of its address: the far end stays down, with whatever MAC the kernel gives
+ * it, until a `set` completes it.
  */
 export type Veth = Link &
   PortOfBridge & {
@@ -181,10 +184,15 @@ function groupWords({ address, dev, ttl }: VxlanGroup, where: (dev: string) => s
   return `group ${address} dev ${where(dev)} ttl ${ttl ?? "auto"}`;
 }
 
+/** Whether a VXLAN device learns the host behind a MAC from packets. */
+export function learnsHosts({ group, learns }: Pick<Vxlan, "group" | "learns">): boolean {
+  return group !== undefined || learns === true;
+}
+
 /** From the namespace of the device no name leads to one of the host's: by its number there. */
-function setGroup({ ns, name, group, local }: Vxlan, { ip }: Shell): string {
+function setGroup({ ns, name, group, local, learns }: Vxlan, { ip }: Shell): string {
   const where = (dev: string) => (ns === "host" ? dev : `if$(ip -o link show dev ${dev} | cut -d: -f1)`);
-  const none = `remote ${local.includes(":") ? "::" : "0.0.0.0"} ttl auto nolearning`;
+  const none = `remote ${local.includes(":") ? "::" : "0.0.0.0"} ttl auto ${learns === true ? "" : "no"}learning`;
   return `${ip} link set ${name} type vxlan ${group === undefined ? none : `${groupWords(group, where)} learning`}`;
 }
 
@@ -199,10 +207,11 @@ function checksums({ name, makesChecksums }: Veth, { inside }: Shell): string {
 
 /** From the host's namespace where one end is there, because that may have no name. */
 function createPair(o: Veth, { at }: Shell): string {
-  const [near, far] = o.peer.ns === "host" ? [o.peer, o] : [o, o.peer];
+  const isWithin = o.ns === o.peer.ns;
+  const [near, far] = o.peer.ns === "host" && !isWithin ? [o.peer, o] : [o, o.peer];
   const end = ({ name, mac, mtu }: Veth["peer"], inside = "") => `${name}${inside} address ${mac} mtu ${mtu}`;
   const master = o.master === undefined ? "" : ` master ${o.master}`;
-  const peer = end(far, ` netns ${at(far.ns).name}`);
+  const peer = end(far, isWithin ? "" : ` netns ${at(far.ns).name}`);
   return `${at(near.ns).ip} link add ${end(near)}${master} type veth peer name ${peer}`;
 }
 
@@ -230,6 +239,8 @@ export const LINK_KINDS = {
         (o.stp === true ? " stp_state 1" : "") +
         (o.forwardDelay === undefined ? "" : ` forward_delay ${100 * o.forwardDelay}`) +
         ` ageing_time ${ageing(o)} mcast_snooping 0 no_linklocal_learn 1 fdb_max_learned ${FDB_MAX}`,
+      // Beside other devices of the host it answers for itself alone; a name may have dots.
+      ...(o.ns === "host" ? [`${shell.inside}sysctl -w net/ipv4/conf/${o.name}/arp_ignore=1`] : []),
       // Only an MTU that was changed stays when ports come and go.
       bringUp(o, shell, `mtu ${o.mtu} `),
     ],
@@ -245,8 +256,8 @@ export const LINK_KINDS = {
     add: (o, shell) => [
       `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${shell.name}`} address ${o.mac} mtu ${o.mtu}` +
         ` type vxlan id ${o.vni}${o.group === undefined ? "" : ` ${groupWords(o.group, (dev) => dev)}`}` +
-        ` local ${o.local} dstport ${o.port} ${o.group === undefined ? "no" : ""}learning` +
-        (o.group === undefined ? "" : ` maxaddress ${FDB_MAX}`),
+        ` local ${o.local} dstport ${o.port} ${learnsHosts(o) ? "" : "no"}learning` +
+        (learnsHosts(o) ? ` maxaddress ${FDB_MAX}` : ""),
       ...(o.master === undefined
         ? []
         : [
@@ -257,7 +268,7 @@ export const LINK_KINDS = {
     ],
     setMore: (from, to, shell) => [
       ...(from.floodsArp === to.floodsArp ? [] : [suppression(to, shell)]),
-      ...(isEqual(from.group ?? {}, to.group ?? {}) ? [] : [setGroup(to, shell)]),
+      ...(isEqual(from.group ?? {}, to.group ?? {}) && from.learns === to.learns ? [] : [setGroup(to, shell)]),
     ],
   }),
   veth: defineLink<Veth>({

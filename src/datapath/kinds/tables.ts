@@ -81,11 +81,18 @@ const FIXED: Readonly<Record<string, SetType>> = {
     fields: ["port", "mac", "ip6"],
     isMap: true,
   },
+  /** Ports on bridges that have what the host had on a device, from which the host is not to be reached. */
+  guarded: { declared: "type ifname", fields: ["port"], isMap: false },
   /** Ports that lead to a physical network, and what may come from there, as a mark. */
   outside: { declared: "type ifname : mark", fields: ["port"], isMap: true },
   /** What this host's endpoints have, by the port outside of which it cannot be: MACs, and addresses. */
   inside_macs: { declared: "type ifname . ether_addr", fields: ["port", "mac"], isMap: false },
   inside4: { declared: "type ifname . ipv4_addr", fields: ["port", "ip4"], isMap: false },
+  /** Ports through which only an island's own come in, and the MACs of these. */
+  islands: { declared: "type ifname", fields: ["port"], isMap: false },
+  /** Devices of the host's own on a bridge of Weft's that islands share. */
+  island_parents: { declared: "type ifname", fields: ["port"], isMap: false },
+  island_macs: { declared: "type ifname . ether_addr", fields: ["port", "mac"], isMap: false },
   inside6: { declared: "typeof iifname . @nh,64,128", fields: ["port", "ip6"], isMap: false },
 };
 

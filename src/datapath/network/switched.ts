@@ -14,10 +14,11 @@
 // so the device and the tunnel's port learn; entries for endpoints are as ever, and no packet moves them.
 import { formatMac } from "../../model/address.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
-import { allHostAddresses, hostAddressesOf, hostMac, namesHost } from "../../model/carrying.ts";
+import { allHostAddresses, hostAddressesOf, hostMac, isOnHost, learnsFromTunnel } from "../../model/carrying.ts";
 import { defined } from "../../model/defined.ts";
 import { type TunnelEnd, tunnelEnd } from "../../model/multicast.ts";
 import { networkBridge } from "../../model/device.ts";
+import { hasDevicePerPeer } from "../../model/driver.ts";
 import { hasVirtualMac } from "./endpoint.ts";
 import { nsOf } from "../world/placement.ts";
 import { tunnelMacsOf } from "../world/layout.ts";
@@ -71,7 +72,9 @@ function tunnelOf(
     ...groupOf(network, end),
     ...(isAlone ? {} : { isolated: true }),
     ...(macs === undefined ? {} : { macs }),
-    ...(hasVirtualIps ? { floodsArp: true } : {}),
+    // Hosts that have kept their MACs are asked for them.
+    ...(hasVirtualIps || network.spec.takeOver === true ? { floodsArp: true } : {}),
+    ...(learnsFromTunnel(network.spec) && network.spec.group === undefined ? { learns: true } : {}),
     peers: [...peers.values()],
   });
 }
@@ -108,8 +111,12 @@ function groupOf({ spec: { group, ttl } }: Network, { device }: TunnelEnd): { re
   return group === undefined || device === undefined ? {} : { group: defined({ address: group, dev: device, ttl }) };
 }
 
-/** Hosts with addresses of their own on the segment: for the others each is as an endpoint. */
+/**
+ * Hosts with addresses of their own on the segment: for the others each is as an endpoint. Not one that may have a
+ * bridge with another MAC than Weft would choose: others learn that.
+ */
 function hostsOn({ spec }: Network): readonly Station[] {
+  if (spec.takeOver === true) return [];
   const hosts = new Set(allHostAddresses(spec).map(({ host }) => host));
   return [...hosts].sort().map((host) => {
     const own = hostAddressesOf(spec, host);
@@ -120,8 +127,11 @@ function hostsOn({ spec }: Network): readonly Station[] {
 
 type Station = Pick<Endpoint["spec"], "host" | "mac" | "addresses">;
 
-/** The other hosts with these endpoints, or that have the network without any, by name. */
-function peersOf(world: World, { spec }: Network, endpoints: readonly Endpoint[]): ReadonlyMap<string, Peer> {
+/**
+ * The other hosts with these endpoints, or that have the network without any, by name. If the tunnel is a device for
+ * each peer, also hosts that only route into the network, from another of its VRF: nothing else takes what they send.
+ */
+function peersOf(world: World, { name, spec }: Network, endpoints: readonly Endpoint[]): ReadonlyMap<string, Peer> {
   const peers = new Map<string, Peer>();
   const add = (host: string) => {
     if (peers.has(host)) return;
@@ -130,6 +140,8 @@ function peersOf(world: World, { spec }: Network, endpoints: readonly Endpoint[]
   };
   for (const endpoint of endpoints) add(endpoint.spec.host);
   if (spec.hosts !== undefined || spec.hostAddresses !== undefined)
-    for (const host of world.hosts.keys()) if (namesHost(spec, host)) add(host);
+    for (const host of world.hosts.values()) if (isOnHost(spec, host)) add(host.name);
+  const hasOthers = world.networks.get(spec.vrf)?.some((other) => other.name !== name) === true;
+  if (hasDevicePerPeer(spec.driver) && hasOthers) for (const host of world.carriers.get(spec.vrf) ?? []) add(host.name);
   return peers;
 }

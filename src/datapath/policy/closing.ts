@@ -9,6 +9,7 @@ import { waysOf } from "../world/ways.ts";
 import type { World } from "../world/world.ts";
 import { declared } from "../kinds/tables.ts";
 import type { ObjectOf } from "../kinds.ts";
+import { TARGET_HEARD } from "./learning.ts";
 import { chain } from "./tableParts.ts";
 
 const TARGET = "oifname . @ll,0,48";
@@ -28,7 +29,7 @@ export function closingChain(networks: readonly Network[]): string {
       "oifname != @closed accept",
       "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop",
       // A frame to an unknown MAC goes to all as well.
-      ...(floods ? ["oifname != @floods accept", `${TARGET} @macs accept`, `${TARGET} @heard accept`, "drop"] : []),
+      ...(floods ? ["oifname != @floods accept", `${TARGET} @macs accept`, `${TARGET_HEARD} accept`, "drop"] : []),
     ])
   );
 }

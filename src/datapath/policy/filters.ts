@@ -4,9 +4,9 @@
 // network; what differs is in elements of sets and in bits of the port's mark (spoofing.ts).
 import type { Network } from "../../model/resource.ts";
 import { closingChain } from "./closing.ts";
-import { learningChains } from "./learning.ts";
+import { learningOf } from "./learning.ts";
 import { type Policy, compilePolicy } from "./groups.ts";
-import { outsideChain, outsideLine } from "./outside.ts";
+import { outsideChain, outsideLine, outsideSets } from "./outside.ts";
 import { declared } from "../kinds/tables.ts";
 import {
   ANY_IP,
@@ -51,19 +51,25 @@ export function bridgeTable(
   const isFiltered = policy.profiles.size > 0;
   const closing = isClosing ? closingChain(networks) : "";
   if (!isFiltered && networks.length > 0 && networks.every(isOpen))
-    return SETS + DROPS + learningChains(networks, true) + closing;
+    return SETS + outsideSets(networks) + DROPS + learningOf(networks, true).chains + closing;
+  const learning = learningOf(networks, false, place);
+  // A mark ends with the judgement. In the host's own namespace it would mean something else, and a tunnel looks up
+  // its way anew for each packet that has one (ip_tunnel_dst_cache_usable).
+  const accept = learning.readsMark ? "accept" : "meta mark set 0 accept";
   const pass = (then: string, when = "") =>
-    isFiltered ? [`${when}${has(PROFILE_BITS)} goto ${then}`, `${when}accept`] : [`${when}accept`];
-  const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + outsideChain(networks) + FROM_PORT;
+    isFiltered ? [`${when}${has(PROFILE_BITS)} goto ${then}`, `${when}${accept}`] : [`${when}${accept}`];
+  const filters =
+    STORMS_CHAIN + fromV4(pass) + discovery(accept) + fromV6(pass) + outsideChain(networks) + fromPort(accept);
   return (
     SETS +
     DROPS +
-    compilePolicy(policy, place) +
+    compilePolicy(policy, accept, place) +
     filters +
-    fromPort(place, outsideLine(networks)) +
-    learningChains(networks, false, place) +
+    hooked(place, [...outsideLine(networks), ...learning.elsewhere]) +
+    learning.chains +
     closing +
-    (place === "host" ? MARKS_GIVEN_BACK : "")
+    (place === "host" && learning.readsMark ? JUDGED : "") +
+    (place === "host" && isFiltered ? ARRIVING : "")
   );
 }
 
@@ -162,22 +168,22 @@ function fromV6(pass: Pass): string {
 }
 
 /** What neighbour discovery says about addresses and MACs is the port's own, and there is nothing else beside. */
-const DISCOVERY =
+const discovery = (accept: string) =>
   chain("ask_router", [
-    "ip6 length 8 accept",
-    "ip6 length 16 @th,64,16 0x0101 iifname . @th,80,48 @macs accept",
+    `ip6 length 8 ${accept}`,
+    `ip6 length 16 @th,64,16 0x0101 iifname . @th,80,48 @macs ${accept}`,
     "goto drop_5",
   ]) +
   chain("solicit", [
     // One option at most, and a source link-layer address only if it is its own; 14 is the nonce of RFC 7527.
-    "ip6 length 24 accept",
-    "ip6 length 32 @th,192,16 0x0101 iifname . @th,208,48 @macs accept",
-    "ip6 length 32 @th,192,8 14 accept",
+    `ip6 length 24 ${accept}`,
+    `ip6 length 32 @th,192,16 0x0101 iifname . @th,208,48 @macs ${accept}`,
+    `ip6 length 32 @th,192,8 14 ${accept}`,
     "goto drop_5",
   ]) +
   chain("advertise_own", [
-    "ip6 length 24 accept",
-    "ip6 length 32 @th,192,16 0x0201 iifname . @th,208,48 @macs accept",
+    `ip6 length 24 ${accept}`,
+    `ip6 length 32 @th,192,16 0x0201 iifname . @th,208,48 @macs ${accept}`,
     "goto drop_5",
   ]) +
   chain("advertise", [
@@ -189,7 +195,7 @@ const DISCOVERY =
 const BOUND4 = "meta mark set iifname . ether saddr . ip saddr map @bound4";
 const BOUND6 = "meta mark set iifname . ether saddr . @nh,64,128 map @bound6";
 
-const FROM_PORT =
+const fromPort = (accept: string) =>
   chain("v4", [
     "@nh,0,4 != 4 goto drop_14",
     OWN_MAC,
@@ -206,10 +212,10 @@ const FROM_PORT =
     // The sender's address is its own, or the packet is a probe for an address that it is about to use. A probe for
     // another's address would be a conflict for its owner, which may be probing at the same time (RFC 5227, 2.1.1).
     `${lacks(ANY_MAC)} iifname . @nh,64,48 != @macs goto drop_4`,
-    `${has(ANY_IP)} accept`,
-    "meta protocol arp meta mark set iifname . arp saddr ether . arp saddr ip map @bound4 accept",
+    `${has(ANY_IP)} ${accept}`,
+    `meta protocol arp meta mark set iifname . arp saddr ether . arp saddr ip map @bound4 ${accept}`,
     "meta protocol arp arp saddr ip 0.0.0.0 arp operation request " +
-      "meta mark set iifname . arp saddr ether . arp daddr ip map @bound4 accept",
+      `meta mark set iifname . arp saddr ether . arp daddr ip map @bound4 ${accept}`,
     "goto drop_4",
   ]) +
   chain("v6", [
@@ -220,7 +226,7 @@ const FROM_PORT =
     // another's address keeps its owner from using it (RFC 4862, 5.4.3).
     "ip6 saddr :: @nh,48,8 58 @th,0,8 135 meta mark set iifname . ether saddr . @th,64,128 map @bound6 goto solicit",
     "ip6 saddr :: @nh,48,8 58 @th,0,8 135 goto drop_5",
-    "ip6 saddr :: meta l4proto icmpv6 @th,0,8 { 131, 143 } accept",
+    `ip6 saddr :: meta l4proto icmpv6 @th,0,8 { 131, 143 } ${accept}`,
     "goto drop_3",
   ]) +
   // The kernel keeps the outermost tag beside the frame: what is behind it is where it always is, but for the type.
@@ -234,35 +240,43 @@ const FROM_PORT =
 
 /**
  * Where each frame comes in. Marks are the VRF's, but in the host's own namespace only on frames of our ports.
- * `outside`: what comes from where nobody vouches for it.
+ * `elsewhere`: lines for what comes from no port of an endpoint.
  */
-const fromPort = (place: "host" | "own", outside: readonly string[]) =>
-  chain("prerouting", [
-    "type filter hook prerouting priority -300; policy accept;",
-    ...outside,
-    `${NOT_FROM_PORT} ${place === "host" ? "" : "meta mark set 0 "}accept`,
-    "meta mark set 0",
-    // Nearly all: from a bound address, of which one look-up says all there is to know. The type in the frame itself,
-    // which behind a tag is the tag's, and the version.
-    `meta protocol ip @ll,96,20 0x08004 ${BOUND4} goto v4_bound`,
-    `meta protocol ip6 @ll,96,20 0x86dd6 ${BOUND6} goto v6_bound`,
-    "meta mark set iifname map @ports",
-    `${lacks(KNOWN)} goto drop_1`,
-    `${has(TAGS)} ether type { 8021q, 8021ad } goto tagged`,
-    MANY,
-    "ether type vmap { ip : goto v4, ip6 : goto v6, arp : goto arp4 }",
-    OWN_MAC,
-    "goto drop_9",
-  ]);
+function hooked(place: "host" | "own", elsewhere: readonly string[]): string {
+  const others = `${place === "host" ? "" : "meta mark set 0 "}accept`;
+  return (
+    (elsewhere.length === 0 ? "" : chain("from_elsewhere", [...elsewhere, others])) +
+    chain("prerouting", [
+      "type filter hook prerouting priority -300; policy accept;",
+      `${NOT_FROM_PORT} ${elsewhere.length === 0 ? others : "goto from_elsewhere"}`,
+      "meta mark set 0",
+      // Nearly all: from a bound address, of which one look-up says all there is to know. The type in the frame itself,
+      // which behind a tag is the tag's, and the version.
+      `meta protocol ip @ll,96,20 0x08004 ${BOUND4} goto v4_bound`,
+      `meta protocol ip6 @ll,96,20 0x86dd6 ${BOUND6} goto v6_bound`,
+      "meta mark set iifname map @ports",
+      `${lacks(KNOWN)} goto drop_1`,
+      `${has(TAGS)} ether type { 8021q, 8021ad } goto tagged`,
+      MANY,
+      "ether type vmap { ip : goto v4, ip6 : goto v6, arp : goto arp4 }",
+      OWN_MAC,
+      "goto drop_9",
+    ])
+  );
+}
 
 /**
  * The host's own namespace gives meanings of its own to marks, by rules of routing and in other programs' tables, and
  * a tunnel's packets keep the mark of what is in them. So a frame has its mark only while it is judged: before hooks of
- * IP see it (br_netfilter), it is gone. Nor does a mark that comes from elsewhere mean anything at our ports.
+ * IP see it (br_netfilter), it is gone. Here, because what bounds learning reads it after the judgement.
  */
-const MARKS_GIVEN_BACK =
-  chain("judged", ["type filter hook prerouting priority -1; policy accept;", `${FROM_PORT_OF_OURS} meta mark set 0`]) +
-  chain("arriving", [
-    "type filter hook forward priority 300; policy accept;",
-    `${NOT_FROM_PORT} ${TO_PORT_OF_OURS} meta mark set 0`,
-  ]);
+const JUDGED = chain("judged", [
+  "type filter hook prerouting priority -1; policy accept;",
+  `${FROM_PORT_OF_OURS} meta mark set 0`,
+]);
+
+/** Nor does a mark that comes from elsewhere mean anything at our ports. */
+const ARRIVING = chain("arriving", [
+  "type filter hook forward priority 300; policy accept;",
+  `${NOT_FROM_PORT} ${TO_PORT_OF_OURS} meta mark set 0`,
+]);

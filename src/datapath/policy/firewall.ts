@@ -1,11 +1,13 @@
 // Weft's nft tables, one per namespace (`inet weft`), each replaced in one transaction. Sets carry what grows (subnets,
 // members); the rules stay the same whatever the number of networks.
 import { familyOf } from "../../model/address.ts";
+import { bridgeOfOthers } from "../../model/bridges.ts";
 import { routedDevice } from "../../model/driver.ts";
 import { prefixesOf } from "../../model/carrying.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import { withoutClashes } from "../world/deviceClash.ts";
 import { isInHost, networksOn, nsOf } from "../world/placement.ts";
+import { guardChains, isBridgeOfHost, isGuarded } from "./bridgesOfHost.ts";
 import { hostBridges } from "./hostBridges.ts";
 import { closedTo, compileUplinkFilter, resolvers } from "./uplinkFilter.ts";
 import { segmentsOf } from "../world/layout.ts";
@@ -15,8 +17,9 @@ import { connectionLimitChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import { nftDigest } from "../kinds/tables.ts";
+import { PLUG_PREFIX } from "../tunnel/bridge.ts";
 import { TUNNELS, waysIn } from "../tunnel/drivers.ts";
-import { compileTunnels, dropsToTunnels, usedByDriver } from "./tunnels.ts";
+import { compileTunnels, dropsToTunnels, noTunnels, usedByDriver } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
 import { FAMILIES, IP, chain, oneOf } from "./tableParts.ts";
@@ -129,11 +132,25 @@ export function compileProtection(world: World, management: readonly string[]): 
   if (world.vrfs.length === 0) return [];
   const vrf = world.vrfs.find(isInHost);
   const [, networks] = vrf === undefined ? [world, []] : withoutClashes(world, networksOn(world, vrf));
-  const bridges = vrf === undefined ? undefined : bridgesIn(world, vrf, networks, management);
+  const own = networks.filter((network) => !isBridgeOfHost(world, network));
+  const bridges = vrf === undefined ? undefined : bridgesIn(world, vrf, own, management);
   const body = compileTunnels(world, bridges) + compileUplinkFilter(world, management, bridges);
   if (vrf === undefined) return [{ kind: "nft", ns: "host", digest: nftDigest(body), body }];
-  const bridge = bridgeTable(policyOf(world, vrf.name), networks, "host", isClosing(world, vrf, networks));
+  const bridge =
+    bridgeTable(policyOf(world, vrf.name), networks, "host", isClosing(world, vrf, networks)) +
+    atOthers(world, networks) +
+    guardChains(networks.some((network) => isGuarded(world, vrf, network)));
   return [{ kind: "nft", ns: "host", digest: nftDigest(body, bridge), body, bridge }];
+}
+
+/**
+ * A bridge of others may have the host itself as its gateway, and what the host hides behind its own address must reach
+ * no tunnel. All else that workloads send to the host there is its owner's to judge.
+ */
+function atOthers(world: World, networks: readonly Network[]): string {
+  if (!networks.some(({ spec }) => bridgeOfOthers(spec) !== undefined)) return "";
+  const lines = ["type filter hook input priority 0; policy accept;", `iifname "${PLUG_PREFIX}*" jump no_tunnels`];
+  return noTunnels(usedByDriver(world)) + chain("plugs_at_host", lines);
 }
 
 function bridgesIn(world: World, vrf: Vrf, networks: readonly Network[], management: readonly string[]) {
@@ -152,5 +169,5 @@ function toTunnels(world: World, vrf: Vrf): readonly string[] {
     const { driver } = network.spec;
     return driver === "ovs" ? [] : [TUNNELS[driver].pattern(routedDevice(driver, spec))];
   });
-  return [...new Set(patterns)];
+  return [...new Set(patterns)].sort();
 }

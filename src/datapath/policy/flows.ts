@@ -182,11 +182,12 @@ function bounded(set: string, rate: string, side: Side): string {
  * Chains `out4`, `out6`, `in4` and `in6`, where packets of a family are sent that a side's rules are to judge: known
  * ones pass, of the others `begin_<side>` decides, and sends those that are allowed to `began_<side>`. What a chain
  * needs of the table beside: `denied_<side>`, `full_<side>` (no room in a set, or too many at once), `options_<side>`.
+ * `accept`: what is done with a packet that passes, by side.
  */
-export function flowChains(): string {
+export function flowChains(accept: Readonly<Record<Side, string>>): string {
   return SIDES.map((side) => {
     const families = FAMILIES.map((family) => {
-      const part = { side, family, words: WORDS[family], name: `${side}${family}` };
+      const part = { side, family, words: WORDS[family], name: `${side}${family}`, accept: accept[side] };
       return beganChains(part) + errorChain(part) + pieceChains(part) + knownChains(part);
     });
     const began = chain(`began_${side}`, [
@@ -200,13 +201,20 @@ export function flowChains(): string {
 }
 
 /** One side and family: what its chains are made of, and how their names begin. */
-type Part = { readonly side: Side; readonly family: Family; readonly words: Words; readonly name: string };
+type Part = {
+  readonly side: Side;
+  readonly family: Family;
+  readonly words: Words;
+  readonly name: string;
+  /** What is done with a packet that passes. */
+  readonly accept: string;
+};
 
 const ownSet = ({ side, family }: Part, kind: Kind) => `@${setName(side, kind, family)}`;
 const otherSet = ({ side, family }: Part, kind: Kind) => `@${setName(OTHER_SIDE[side], kind, family)}`;
 
 /** Lines for packets of a known flow, in its own side's set, or as an answer in the other side's. */
-function known(part: Part, kind: Kind, [own, turned]: Flow, then = "accept"): readonly string[] {
+function known(part: Part, kind: Kind, [own, turned]: Flow, then = part.accept): readonly string[] {
   return [`${own} ${ownSet(part, kind)} ${then}`, `${turned} ${otherSet(part, kind)} ${then}`];
 }
 
@@ -219,20 +227,20 @@ function knownByPorts(part: Part, { protocol, ports }: Places, then?: string): r
 }
 
 function knownChains(part: Part): string {
-  const { side, family, words, name } = part;
+  const { side, family, words, name, accept } = part;
   const { outer } = words;
   const begin = `goto begin_${side}`;
   const long = words.isLong.map((is) => `${is} goto options_${side}`);
   const refreshed = (kind: Kind, timeout: string, [own, turned] = outer.ports) => [
-    `${own} ${ownSet(part, kind)} update ${ownSet(part, kind)} { ${own} timeout ${timeout} } accept`,
-    `${turned} ${otherSet(part, kind)} update ${otherSet(part, kind)} { ${turned} timeout ${timeout} } accept`,
+    `${own} ${ownSet(part, kind)} update ${ownSet(part, kind)} { ${own} timeout ${timeout} } ${accept}`,
+    `${turned} ${otherSet(part, kind)} update ${otherSet(part, kind)} { ${turned} timeout ${timeout} } ${accept}`,
     begin,
   ];
   const fragments = family === 4 ? [`@nh,48,16 & 0x3fff != 0 goto ${name}_piece`] : [];
   return (
     chain(`${name}_icmp`, [
       ...long,
-      `${outer.icmpType} ${words.reply} ${outer.ping[1]} ${otherSet(part, "other")} accept`,
+      `${outer.icmpType} ${words.reply} ${outer.ping[1]} ${otherSet(part, "other")} ${accept}`,
       `${outer.icmpType} ${oneOf(words.errors)} goto ${name}_error`,
       begin,
     ]) +
@@ -249,7 +257,7 @@ function knownChains(part: Part): string {
     ]) +
     chain(name, [
       `${outer.protocol} ${TCP} goto ${name}_tcp`,
-      ...(family === 4 ? fragments : discovery(side)),
+      ...(family === 4 ? fragments : discovery(part)),
       `${outer.protocol} ${UDP} goto ${name}_udp`,
       `${outer.protocol} ${words.icmp} goto ${name}_icmp`,
       ...(family === 4 ? [] : extensionLines(part)),
@@ -259,8 +267,8 @@ function knownChains(part: Part): string {
 }
 
 /** Neighbour discovery and listener reports are for spoofing filters to judge; routers' advertisements only to come. */
-function discovery(side: Side): readonly string[] {
-  return [`icmpv6 type { ${side === "out" ? "130-133, 135, 136" : "130-136"}, 143 } accept`];
+function discovery({ side, accept }: Part): readonly string[] {
+  return [`icmpv6 type { ${side === "out" ? "130-133, 135, 136" : "130-136"}, 143 } ${accept}`];
 }
 
 /** Behind extensions, the position of a port is unknown here; behind AH, the rules look at each packet. */
@@ -288,17 +296,17 @@ function errorChain(part: Part): string {
 
 /** The first fragment says what the others are of; one that comes before the first is lost. */
 function pieceChains(part: Part): string {
-  const { side, family, words, name } = part;
+  const { side, family, words, name, accept } = part;
   const { first, fragment, isLater } = words;
   const keep = `goto ${name}_keep`;
   return (
     chain(`${name}_keep`, [
       bounded("fragmented", PIECES, side),
-      `update @pieces_${name} { ${fragment} timeout ${PIECE} } accept`,
+      `update @pieces_${name} { ${fragment} timeout ${PIECE} } ${accept}`,
       `goto full_${side}`,
     ]) +
     chain(`${name}_piece`, [
-      `${isLater} ${fragment} @pieces_${name} accept`,
+      `${isLater} ${fragment} @pieces_${name} ${accept}`,
       `${isLater} goto denied_${side}`,
       ...words.isLong.map((is) => `${is} goto options_${side}`),
       ...(family === 4 ? [] : [`${first.protocol} ${oneOf([...EXTENSIONS, FRAGMENT, AH])} goto options_${side}`]),
@@ -313,16 +321,16 @@ function pieceChains(part: Part): string {
 
 /** What the rules allowed becomes a flow; without room for it, it does not begin. */
 function beganChains(part: Part): string {
-  const { side, family, words, name } = part;
+  const { side, family, words, name, accept } = part;
   const { icmp, request, outer } = words;
   const lines = ({ protocol, icmpType, ports, ping, plain }: Places) => {
     const remember = (kind: Kind, [own]: Flow, timeout: string) =>
-      `update ${ownSet(part, kind)} { ${own} timeout ${timeout} } accept`;
+      `update ${ownSet(part, kind)} { ${own} timeout ${timeout} } ${accept}`;
     return [
       `${protocol} ${TCP} ${remember("tcp", ports, OPENING)}`,
       `${protocol} ${UDP} ${remember("udp", ports, ASKED)}`,
       `${protocol} ${icmp} ${icmpType} ${request} ${remember("other", ping, ASKED)}`,
-      `${protocol} ${icmp} ${icmpType} != ${request} accept`,
+      `${protocol} ${icmp} ${icmpType} != ${request} ${accept}`,
       `${protocol} != ${oneOf([TCP, UDP, icmp])} ${remember("other", plain, PLAIN)}`,
       `goto full_${side}`,
     ];
@@ -333,7 +341,7 @@ function beganChains(part: Part): string {
     chain(`began_${name}_piece`, [piece, ...lines(words.first)]) +
     chain(`began_${name}`, [
       `${outer.protocol} ${FRAGMENT} goto began_${name}_piece`,
-      `${outer.protocol} ${oneOf([AH, NO_NEXT])} accept`,
+      `${outer.protocol} ${oneOf([AH, NO_NEXT])} ${accept}`,
       ...lines(outer),
     ])
   );

@@ -153,9 +153,10 @@ export function profileOf(policy: Policy, network: Network, spec: Endpoint["spec
 
 /**
  * The part of `bridge weft` that filters: chains `out4` and `out6`, to which what a port sends is handed on, and the
- * hook for what leaves through a port. Empty when no endpoint of the VRF has a group.
+ * hook for what leaves through a port. Empty when no endpoint of the VRF has a group. `sent`: what is done with a
+ * packet that its sender's rules allow.
  */
-export function compilePolicy(policy: Policy, place: "host" | "own" = "own"): string {
+export function compilePolicy(policy: Policy, sent: string, place: "host" | "own"): string {
   if (policy.profiles.size === 0) return "";
   const sets = policy.peers.flatMap((group) => FAMILIES.map((family) => declared(membersSet(group, family)))).join("");
   const profiles = [...policy.profiles.values()].sort((a, b) => a.id - b.id);
@@ -175,7 +176,7 @@ export function compilePolicy(policy: Policy, place: "host" | "own" = "own"): st
     sets +
     flowSets() +
     REFUSALS +
-    flowChains() +
+    flowChains({ out: sent, in: "accept" }) +
     chains.join("") +
     chain("begin_out", judged("out")) +
     chain("begin_in", [

@@ -7,6 +7,7 @@ import type { Endpoint, EndpointSpec, Network, Vrf } from "../../model/resource.
 import { floodElements } from "./learning.ts";
 import { portName } from "../state/names.ts";
 import { insideElements } from "./outside.ts";
+import { isGuarded } from "./bridgesOfHost.ts";
 import { type Policy, policyOf, profileOf, membersSet } from "./groups.ts";
 import type { KernelObject, ObjectOf } from "../kinds.ts";
 import {
@@ -45,6 +46,7 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
     ...[...new Set(pairs.map(({ mac }) => mac))].map((mac) => element("macs", `${port} . ${mac}`)),
     ...floodElements(vrf, macsOf(network), port, []),
     ...insideElements(world, vrf, network, spec),
+    ...(isGuarded(world, vrf, network) ? [element("guarded", port)] : []),
     ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`, mark)),
   ];
 }

@@ -147,7 +147,7 @@ function setOf(addresses: readonly string[]): string {
  * What comes out of a VRF reaches no tunnel, here or elsewhere: behind the host's masquerade it would look like the
  * host's own. Nor may it come from a tunnel's port, because the answer would go there, from a host that may send to it.
  */
-function noTunnels(used: UsedByDriver): string {
+export function noTunnels(used: UsedByDriver): string {
   return chain("no_tunnels", [
     ...dropsToTunnels(used),
     ...[...used].flatMap(([driver, its]) => {

@@ -22,10 +22,21 @@ export function portMac(endpoint: string): string {
   return `fe:${hex(high)}:${hex(low >>> 24)}:${hex(low >>> 16)}:${hex(low >>> 8)}:${hex(low)}`;
 }
 
-/** A MAC for a device whose frames nobody answers, from what it is called: the same in every life of an agent. */
-export function hashedMac(name: string): string {
-  const { high, low } = hashOf(name);
+/**
+ * A MAC for a device that other hosts have by the same name, on the same segment: the same in every life of an agent,
+ * and another on each host. A switch that sees one MAC at two ports takes it for a loop, or blocks it.
+ */
+export function hashedMac(name: string, host: string): string {
+  const { high, low } = hashOf(`${name} on ${host}`);
   return `0a:5c:${hex(high >>> 8)}:${hex(high)}:${hex(low >>> 8)}:${hex(low)}`;
+}
+
+/**
+ * A MAC for a port of a bridge that may be another program's: by its first octet the highest. A bridge whose MAC its
+ * owner did not set takes the lowest of its ports (br_stp_recalculate_bridge_id).
+ */
+export function plugMac(name: string, host: string): string {
+  return `fe${hashedMac(name, host).slice(2)}`;
 }
 
 /** IFALIASZ is 256, and a text is sent to the kernel with its closing zero, which it counts twice. */

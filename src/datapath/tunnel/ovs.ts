@@ -33,8 +33,9 @@ export const ovsTunnel: Pick<TunnelDriver, "switched"> = {
 
 /** A physical network: a device of the host is a port of the bridge, unless the bridge is another's. */
 export const ovsOnPhysical: PhysicalDriver = {
+  hasForeignPort: () => false,
   name: (network, device) => (device === undefined && network.spec.parent !== undefined ? undefined : portOf(network)),
-  port({ ns, network, link, bridge, mtu }) {
+  port({ host, ns, network, link, bridge, mtu }) {
     const { parent } = network.spec;
     if (parent !== undefined && link === undefined) return [];
     const name = portOf(network);
@@ -44,7 +45,7 @@ export const ovsOnPhysical: PhysicalDriver = {
     const port = {
       name,
       mtu,
-      mac: hashedMac(name),
+      mac: hashedMac(name, host),
       alias: own,
       master: bridge,
       macs: "flooded",
@@ -55,7 +56,7 @@ export const ovsOnPhysical: PhysicalDriver = {
 };
 
 function portOf({ spec: { vni } }: Network): string {
-  return switchedDevice("ovs", vni ?? 0, {});
+  return switchedDevice({ driver: "ovs" }, vni ?? 0, {});
 }
 
 /** All VLANs pass. */

@@ -5,23 +5,30 @@ import type { Network } from "../../model/resource.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 
-type Wanted = {
+export type PortRequest = {
+  /** Whose it is. */
+  readonly host: string;
   readonly ns: Ns;
   readonly network: Network;
   readonly bridge: string;
   readonly mtu: number;
-  /** The host's device that leads to the physical network; undefined if there is none now. */
+  /** Of an endpoint of another host there may be further MACs, which frames show. */
+  readonly hasVirtualMacs: boolean;
+  /** The host's device that leads to the physical network, or the bridge of others; undefined if there is none now. */
   readonly link: DeviceFacts | undefined;
 };
 
 export type PhysicalDriver = {
-  /** Of the port, where the host's device of the physical network is this one; undefined if there can be none. */
+  /**
+   * Of the port, where the host's device of the physical network, or the bridge of others, is this one; undefined if
+   * there can be none.
+   */
   readonly name: (network: Network, device: string | undefined) => string | undefined;
   /**
    * What makes the port. Frames to unknown MACs go there and nowhere else, and who is behind it the bridge
    * learns. None: there is no way out now.
    */
-  readonly port: (wanted: Wanted) => readonly KernelObject[];
-  /** The port is the host's own device: it learns where endpoints of other hosts are, as who else is there. */
-  readonly hasForeignPort?: true;
+  readonly port: (wanted: PortRequest) => readonly KernelObject[];
+  /** Whether the port is the host's own device: it learns where endpoints of other hosts are, as who else is there. */
+  readonly hasForeignPort: (network: Network) => boolean;
 };

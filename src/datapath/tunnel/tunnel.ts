@@ -43,6 +43,8 @@ type SwitchedTunnel = Tunnel & {
   readonly isolated?: true;
   readonly macs?: Macs;
   readonly floodsArp?: true;
+  /** Without a group: it learns which host is behind a MAC all the same. Of VXLAN alone. */
+  readonly learns?: true;
   /** Where broadcasts and frames to unknown MACs go; absent: to each peer. */
   readonly group?: TunnelGroup;
   /** The other hosts with endpoints of the network. */

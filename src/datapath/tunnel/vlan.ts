@@ -1,17 +1,19 @@
 // VLANs (802.1Q): each network has one of its physical network, and the device of it is a port of the network's bridge.
 // An outer VLAN (802.1ad) is a device of its own, which the VLANs inside it share.
 import { deviceName } from "../../model/device.ts";
+import type { Network } from "../../model/resource.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import { hashedMac } from "../state/names.ts";
 import type { PhysicalDriver } from "./physical.ts";
 
 export const vlan: PhysicalDriver = {
-  name: ({ name }, device) => (device === undefined ? undefined : deviceName("wv", name)),
-  port({ ns, network, link, bridge, mtu }) {
+  hasForeignPort: () => false,
+  name: (network, device) => (device === undefined ? undefined : nameOf(network)),
+  port({ host, ns, network, link, bridge, mtu }) {
     const { parent = "", vlan: id, outerVlan: outer } = network.spec;
     if (link === undefined || id === undefined) return [];
-    const name = deviceName("wv", network.name);
+    const name = nameOf(network);
     const around = outer === undefined ? undefined : deviceName("wo", `${parent}-${outer}`);
     const objects: KernelObject[] = [];
     if (around !== undefined && outer !== undefined)
@@ -20,7 +22,7 @@ export const vlan: PhysicalDriver = {
         ns,
         name: around,
         mtu: link.mtu,
-        mac: hashedMac(around),
+        mac: hashedMac(around, host),
         alias: alias("physical", `${parent}-${outer}`),
         id: outer,
         link: link.name,
@@ -32,7 +34,7 @@ export const vlan: PhysicalDriver = {
       ns,
       name,
       mtu,
-      mac: hashedMac(name),
+      mac: hashedMac(name, host),
       alias: alias("network", network.name),
       master: bridge,
       macs: "flooded",
@@ -42,3 +44,7 @@ export const vlan: PhysicalDriver = {
     return objects;
   },
 };
+
+function nameOf({ name, spec: { device } }: Network): string {
+  return device ?? deviceName("wv", name);
+}

@@ -12,8 +12,9 @@ import {
   ipOf,
   macFromIp,
 } from "../../model/address.ts";
-import { hostAddressesOf, hostMac, prefixesOf, slicesOn } from "../../model/carrying.ts";
+import { hostAddressesOf, hostMac, learnsFromTunnel, prefixesOf, slicesOn } from "../../model/carrying.ts";
 import { isPhysical } from "../../model/driver.ts";
+import { takeOverOn } from "../../model/physical.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
 import type { Macs } from "../kinds/links.ts";
@@ -60,13 +61,13 @@ export function macsOf({ spec: { spoofing } }: Network): Macs | undefined {
   return spoofing.broadcasts === true ? "flooded" : "learned";
 }
 
-/** The same of the port that leads to other hosts: with a group, machines may be there that Weft does not know. */
+/** The same of the port that leads to other hosts: machines may be there that Weft does not know. */
 export function tunnelMacsOf(network: Network): Macs | undefined {
-  return network.spec.group === undefined ? macsOf(network) : "flooded";
+  return learnsFromTunnel(network.spec) ? "flooded" : macsOf(network);
 }
 
 function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
-  if (isPhysical(network.spec)) return [physicalSegment(network, host.name)];
+  if (isPhysical(network.spec)) return [physicalSegment(network, host)];
   if (network.spec.ipam === "global") return [globalSegment(network, host.name)];
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
   if (cidrs.length === 0) return [];
@@ -124,11 +125,13 @@ function globalSegment(network: Network, host: string): Segment {
 
 /**
  * On a physical network the gateway is a machine outside, and bridges of other hosts are on the same segment: each has
- * a MAC of its own.
+ * a MAC of its own. With what the host has on a device goes the device's MAC: others on the segment know it.
  */
-function physicalSegment(network: Network, host: string): Segment {
-  const segment = { ...globalSegment(network, host), gateways: [] };
-  return segment.own === undefined ? { ...segment, mac: hashedMac(`${network.name} on ${host}`) } : segment;
+function physicalSegment(network: Network, { name, spec }: Host): Segment {
+  const segment = { ...globalSegment(network, name), gateways: [] };
+  const mac = takeOverOn(spec, network.spec)?.mac;
+  if (mac !== undefined) return { ...segment, mac };
+  return segment.own === undefined ? { ...segment, mac: hashedMac(network.name, name) } : segment;
 }
 
 /**

@@ -1,5 +1,5 @@
 // Where a VRF is on a host: in a namespace of its own, or, for the one VRF that is placed there, in the host's.
-import { namesHost } from "../../model/carrying.ts";
+import { isOnHost } from "../../model/carrying.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import type { Ns } from "../kinds/kind.ts";
 import { type World, ownEndpoints } from "./world.ts";
@@ -28,5 +28,5 @@ export function nsOfNamed(vrfs: readonly Placed[], name: string): Ns {
 export function networksOn(world: World, vrf: Vrf): readonly Network[] {
   const networks = world.networks.get(vrf.name) ?? [];
   if (!isInHost(vrf)) return networks;
-  return networks.filter(({ name, spec }) => namesHost(spec, world.self.name) || ownEndpoints(world, name).length > 0);
+  return networks.filter(({ name, spec }) => isOnHost(spec, world.self) || ownEndpoints(world, name).length > 0);
 }

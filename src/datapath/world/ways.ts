@@ -60,7 +60,7 @@ function conversionOf({ conversions }: World, { vrf, network }: Way): Conversion
 /** What its tunnel is called: each way has a device of its own. */
 export function deviceOf({ vrf, network: { spec } }: Way): string {
   if (spec.ipam === "local") return routedDevice(spec.driver, vrf.spec);
-  return spec.vni === undefined ? "" : switchedDevice(spec.driver, spec.vni, vrf.spec);
+  return spec.vni === undefined ? "" : switchedDevice(spec, spec.vni, vrf.spec);
 }
 
 function isSameTunnel(a: Way, b: Way): boolean {

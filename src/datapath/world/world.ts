@@ -3,7 +3,7 @@
 import { familyOf } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
 import { type TunnelWay, tunnelEnd } from "../../model/multicast.ts";
-import { namesHost, vrfsOn } from "../../model/carrying.ts";
+import { isOnHost, vrfsOn } from "../../model/carrying.ts";
 import {
   type Block,
   type Conversion,
@@ -62,7 +62,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     for (const network of networks.get(vrf) ?? []) {
       for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
       if (network.spec.hosts !== undefined || network.spec.hostAddresses !== undefined)
-        for (const name of hosts.keys()) if (namesHost(network.spec, name)) names.add(name);
+        for (const each of hosts.values()) if (isOnHost(network.spec, each)) names.add(each.name);
     }
     return new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined));
   };

@@ -3,7 +3,7 @@
 import { TUNNEL_PORT } from "../../model/limits.ts";
 import { interfaceOf, ipOf } from "../../model/address.ts";
 import { isTeardown, readCommand } from "../command.ts";
-import { type Drafts, type LinkDraft, SETTERS, type Setter, setKind } from "../draft.ts";
+import { type Drafts, type LinkDraft, OFFLOAD_OF_HOST, SETTERS, type Setter, addRoute, setKind } from "../draft.ts";
 import type { PlanLink } from "../plan.ts";
 import { type SourceFiles, type Word, note, problem, rowOf } from "../reading.ts";
 import { routeOf } from "../routes.ts";
@@ -103,10 +103,9 @@ const READERS: Readonly<Record<string, (said: Said) => void>> = {
   "bridge-maxwait": () => undefined,
 };
 
-const OFFLOAD = "switches of the device itself stay as the host has them; Weft's own are `offload` of the network";
 /** Options of which a person should know more than that they are not read. */
 const NOT_READ: Readonly<Record<string, string>> = Object.fromEntries(
-  ["sg", "tx", "rx", "tso", "gso", "gro", "lro", "ufo"].map((what) => [`offload-${what}`, OFFLOAD]),
+  ["sg", "tx", "rx", "tso", "gso", "gro", "lro", "ufo"].map((what) => [`offload-${what}`, OFFLOAD_OF_HOST]),
 );
 
 function readUp({ drafts, stanza, option: { value, at } }: Said): void {
@@ -121,8 +120,8 @@ function readAddress({ drafts, stanza, draft, option }: Said): void {
   const { reading } = drafts;
   const [word] = wordsOf(option);
   if (word === undefined) return;
-  const netmask = stanza.options.find(({ key }) => key === "netmask");
   if (word.text.includes("/") || ipOf(word.text) === undefined) return SETTERS.address(reading, draft, word);
+  const netmask = stanza.options.find(({ key }) => key === "netmask");
   if (netmask === undefined)
     return note(reading, option.at, `address ${word.text}`, "it has no prefix length, so it is not read");
   const length = lengthOf(netmask.value);
@@ -141,7 +140,7 @@ function lengthOf(netmask: string): number | undefined {
 
 function readGateway({ drafts, draft, option: { value, at } }: Said): void {
   const route = routeOf(drafts.reading, at, { to: "default", via: value });
-  if (route !== undefined) draft.routes.push(route);
+  addRoute(draft, route, at);
 }
 
 function readPorts({ drafts, draft, option: { key, value, at } }: Said): void {

@@ -1,6 +1,6 @@
 // Writes a plan as stanzas of ifupdown: its own words for bridges and addresses, commands of iproute2 for all else.
 import { familyOf } from "../../model/address.ts";
-import { addLine, addressLine, entryLines, fdbLines, portLines } from "../lines.ts";
+import { addLine, addressLine, entryLines, fdbLines, offloadLines, portLines } from "../lines.ts";
 import { type LinkPlan, type PlanLink, inOrder, isBare, portsOf } from "../plan.ts";
 import { type Order, type Written, PLAIN, comments, fileName } from "../writing.ts";
 
@@ -20,9 +20,12 @@ function stanzaText(plan: LinkPlan, link: PlanLink): string {
   const lines = [
     ...(first === undefined ? [] : [`address ${first}`]),
     ...deviceLines(plan, link),
-    ...[...fdbLines(link), ...others.map((address) => addressLine(address, name)), ...entryLines(link)].map(
-      (line) => `up ${line}`,
-    ),
+    ...[
+      ...offloadLines(link),
+      ...fdbLines(link),
+      ...others.map((address) => addressLine(address, name)),
+      ...entryLines(link),
+    ].map((line) => `up ${line}`),
     ...(link.kind === "nic" || link.kind === "bridge" ? [] : [`post-down ip link del ${name}`]),
   ];
   const method = first === undefined ? "manual" : "static";

@@ -1,6 +1,6 @@
 // Writes a plan as stanzas of ifupdown2, in its own words as far as it has them. Its tunnels have no key, so GRE is
 // made by a command.
-import { addLine, entryLines, fdbLines, portLines } from "../lines.ts";
+import { addLine, entryLines, fdbLines, offloadLines, portLines } from "../lines.ts";
 import { type LinkPlan, type PlanLink, type VxlanLink, inOrder, isBare, portsOf } from "../plan.ts";
 import { type Order, type Written, PLAIN, comments, fileName } from "../writing.ts";
 
@@ -24,7 +24,7 @@ function stanzaText(plan: LinkPlan, link: PlanLink): string {
     ...(mac === undefined || isRun ? [] : [`hwaddress ${mac}`]),
     ...(mtu === undefined || isRun ? [] : [`mtu ${mtu}`]),
     ...kindLines(plan, link),
-    ...[...known, ...entryLines(link)].map((line) => `post-up ${line}`),
+    ...[...offloadLines(link), ...known, ...entryLines(link)].map((line) => `post-up ${line}`),
     ...(isRun ? [`post-down ip link del ${name}`] : []),
   ];
   return `auto ${name}\niface ${name}\n${lines.map((line) => `    ${line}\n`).join("")}`;

@@ -1,6 +1,6 @@
 // Reads netplan's YAML into drafts. Several files make one configuration, as for netplan: what they say of one name is
 // put together.
-import { type Drafts, type LinkDraft, SETTERS, type Setter, setKind } from "../draft.ts";
+import { type Drafts, type LinkDraft, SETTERS, type Setter, addRoute, setKind } from "../draft.ts";
 import type { PlanLink } from "../plan.ts";
 import { type SourceFiles, note, problem, rowOf } from "../reading.ts";
 import { routeOf } from "../routes.ts";
@@ -55,6 +55,7 @@ function readMember(drafts: Drafts, draft: LinkDraft, member: Member): void {
 function set(drafts: Drafts, draft: LinkDraft, member: Member, setter: Setter): void {
   const word = wordOf(member, member.key);
   if (word !== undefined) setter(drafts.reading, draft, word);
+  else draft.wrong.add(member.key);
 }
 
 const SIMPLE: Readonly<Record<string, Setter>> = {
@@ -109,6 +110,7 @@ function readInterfaces(drafts: Drafts, draft: LinkDraft, member: Member): void 
 /** Of bridges. Where there are any parameters, netplan turns the spanning tree on unless they say otherwise. */
 function readParameters(drafts: Drafts, draft: LinkDraft, member: Member): void {
   draft.stp ??= true;
+  draft.where.set("stp", member.at);
   for (const parameter of membersOf(member)) {
     if (parameter.key === "stp") set(drafts, draft, parameter, SETTERS.stp);
     else if (parameter.key === "forward-delay") set(drafts, draft, parameter, SETTERS.forwardDelay);
@@ -145,13 +147,13 @@ function readRoutes(drafts: Drafts, draft: LinkDraft, member: Member): void {
       metric: text("metric"),
       onlink: text("on-link") === "true",
     });
-    if (route !== undefined) draft.routes.push(route);
+    addRoute(draft, route, item.at);
   }
 }
 
 function readGateway({ reading }: Drafts, draft: LinkDraft, member: Member): void {
   const route = routeOf(reading, member.at, { to: "default", via: textOf(member) });
-  if (route !== undefined) draft.routes.push(route);
+  addRoute(draft, route, member.at);
 }
 
 /** Two keys that are one. */

@@ -68,6 +68,7 @@ function lacksOf(link: PlanLink): readonly string[] {
     ...(link.isolated === true
       ? [`${name}: netplan cannot isolate a port: with several hosts, frames would go round in circles`]
       : []),
+    ...(link.offload === false ? [`${name}: netplan cannot let the kernel write a tunnel's checksums`] : []),
     ...(neighbours.length > 0 ? [`${name}: netplan cannot say permanent neighbours`] : []),
     ...(link.kind === "vxlan" && link.fdb.length > 0 ? [`${name}: netplan cannot say which host has a MAC`] : []),
     ...(link.kind === "vxlan" && link.remotes.length > 1

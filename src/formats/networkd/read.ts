@@ -2,7 +2,16 @@
 // that matches a link is the one that counts.
 import { posix } from "node:path";
 import { FLOOD_MAC } from "../../datapath/kinds/entries.ts";
-import { type Drafts, type LinkDraft, SETTERS, type Setter, setKind } from "../draft.ts";
+import {
+  type Drafts,
+  type LinkDraft,
+  SETTERS,
+  type Setter,
+  addEntry,
+  addNeighbour,
+  addRoute,
+  setKind,
+} from "../draft.ts";
 import { isMatch } from "../pattern.ts";
 import type { PlanLink } from "../plan.ts";
 import { type SourceFiles, ipTextOf, macTextOf, note, problem, rowOf } from "../reading.ts";
@@ -14,10 +23,12 @@ export function readNetworkd(drafts: Drafts, files: SourceFiles, paths: readonly
   const { reading } = drafts;
   const byName = [...paths].sort((a, b) => (posix.basename(a) < posix.basename(b) ? -1 : 1));
   const units = byName.map((path) => unitOf(files, path, reading));
-  const isNetdev = ({ path }: Unit) => /\.netdev(\.d)?$/.test(path);
-  for (const unit of units.filter(isNetdev)) readNetdev(drafts, unit);
-  const matched = new Map<string, string>();
-  for (const unit of units.filter((each) => !isNetdev(each))) readNetwork(drafts, unit, matched);
+  const of = (kind: string) => units.filter(({ path }) => path.replace(/\.d$/, "").endsWith(`.${kind}`));
+  for (const unit of of("netdev")) readNetdev(drafts, unit);
+  for (const [kind, key, sections] of MATCHING) {
+    const matched = new Map<string, string>();
+    for (const unit of of(kind)) readMatching({ drafts, matched, key, sections }, unit);
+  }
 }
 
 const KINDS: Readonly<Record<string, PlanLink["kind"]>> = {
@@ -43,13 +54,21 @@ function readNetdev(drafts: Drafts, unit: Unit): void {
   readSections(drafts, draft, unit, NETDEV);
 }
 
-function readNetwork(drafts: Drafts, unit: Unit, matched: Map<string, string>): void {
+type Matching = {
+  readonly drafts: Drafts;
+  /** The first file for a link, by its name. */
+  readonly matched: Map<string, string>;
+  readonly key: string;
+  readonly sections: Sections;
+};
+
+function readMatching({ drafts, matched, key, sections }: Matching, unit: Unit): void {
   const { reading } = drafts;
-  const names = valuesOf(unit, "Match", "Name").flatMap(({ value, at }) =>
+  const names = valuesOf(unit, "Match", key).flatMap(({ value, at }) =>
     value.split(/\s+/).map((name) => ({ name, at })),
   );
   if (names.length === 0)
-    return note(reading, unit.at, posix.basename(unit.path), "only files that match links by Name are read");
+    return note(reading, unit.at, posix.basename(unit.path), `only files that match links by ${key} are read`);
   const fitting = new Map(
     names.flatMap(({ name, at }) =>
       /[*?[!]/.test(name)
@@ -66,7 +85,7 @@ function readNetwork(drafts: Drafts, unit: Unit, matched: Map<string, string>): 
     }
     matched.set(name, unit.path);
     const draft = drafts.link(name, at);
-    if (draft !== undefined) readSections(drafts, draft, unit, NETWORK);
+    if (draft !== undefined) readSections(drafts, draft, unit, sections);
   }
 }
 
@@ -178,6 +197,18 @@ const NETWORK: Sections = {
   BridgeFDB: readFdb,
 };
 
+/** What udev sets of a link. */
+const LINK: Sections = {
+  Match: { OriginalName: nothing },
+  Link: { TransmitChecksumOffload: by(SETTERS.offload) },
+};
+
+/** Files that say which links they are for, by which key. */
+const MATCHING = [
+  ["network", "Name", NETWORK],
+  ["link", "OriginalName", LINK],
+] as const;
+
 /** Weft's key is one for both directions. */
 function readOutputKey({ drafts, draft }: Context, { key, value, at }: Entry): void {
   const input = draft.key;
@@ -188,7 +219,7 @@ function readOutputKey({ drafts, draft }: Context, { key, value, at }: Entry): v
 
 function readGateway({ drafts, draft }: Context, { value, at }: Entry): void {
   const route = routeOf(drafts.reading, at, { to: "default", via: value });
-  if (route !== undefined) draft.routes.push(route);
+  addRoute(draft, route, at);
 }
 
 /** The last value of each key; a key that is not among `known` is noted, and then the section is not read. */
@@ -222,7 +253,7 @@ function readRoute(context: Context, section: Section): void {
     metric: text("Metric"),
     onlink: /^(yes|true|on|1)$/i.test(text("GatewayOnLink") ?? ""),
   });
-  if (route !== undefined) context.draft.routes.push(route);
+  addRoute(context.draft, route, section.at);
 }
 
 function readNeighbour(context: Context, section: Section): void {
@@ -232,7 +263,7 @@ function readNeighbour(context: Context, section: Section): void {
   const text = (key: string) => ({ text: said.get(key)?.value ?? "", at: section.at, of: key });
   const ip = ipTextOf(reading, text("Address"));
   const mac = macTextOf(reading, text("LinkLayerAddress"));
-  if (ip !== undefined && mac !== undefined) context.draft.neighbours.push({ ip, mac });
+  if (ip !== undefined && mac !== undefined) addNeighbour(context.draft, { ip, mac }, section.at);
 }
 
 function readFdb(context: Context, section: Section): void {
@@ -244,5 +275,5 @@ function readFdb(context: Context, section: Section): void {
   const dst = ipTextOf(reading, text("Destination"));
   if (mac === undefined || dst === undefined) return;
   if (mac === FLOOD_MAC) SETTERS.remote(reading, context.draft, { ...text("Destination"), text: dst });
-  else context.draft.fdb.push({ mac, dst });
+  else addEntry(context.draft, { mac, dst }, section.at);
 }

@@ -1,5 +1,6 @@
 // Writes a plan as files of systemd-networkd: a .netdev for each link that is made, a .network for what is on it, and a
-// drop-in for a device that has a .network of its own, because a device names what stands on it.
+// drop-in for a device that has a .network of its own, because a device names what stands on it. A .link for what only
+// udev sets.
 import { FLOOD_MAC } from "../../datapath/kinds/entries.ts";
 import { familyOf } from "../../model/address.ts";
 import { type LinkPlan, type PlanLink, isBare, needsOf } from "../plan.ts";
@@ -24,7 +25,8 @@ export function writeNetworkd({ plan, name, header }: Order): Written {
       return [file(`${link.name}.network.d/${fileName(name)}.conf`, [match, ["Network", carried]])];
     }
     const network = file(`${prefix}-${link.name}.network`, networkOf(link, carried));
-    return link.kind === "nic" ? [network] : [file(`${prefix}-${link.name}.netdev`, netdevOf(link)), network];
+    const own = link.offload === false ? [file(`${prefix}-${link.name}.link`, linkOf(link))] : [];
+    return link.kind === "nic" ? [network] : [file(`${prefix}-${link.name}.netdev`, netdevOf(link)), ...own, network];
   });
   return { folder: "/etc/systemd/network", files, lacks: [] };
 }
@@ -57,6 +59,14 @@ function netdevOf(link: Exclude<PlanLink, { kind: "nic" }>): readonly Section[] 
     ],
   ];
   return [head, kindSection(link, isSix)];
+}
+
+/** For udev, which applies it when the device appears. */
+function linkOf({ name }: PlanLink): readonly Section[] {
+  return [
+    ["Match", [["OriginalName", name]]],
+    ["Link", [["TransmitChecksumOffload", flag(false)]]],
+  ];
 }
 
 function kindSection(link: Exclude<PlanLink, { kind: "nic" }>, isSix: boolean): Section {

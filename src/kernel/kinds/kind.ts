@@ -32,7 +32,7 @@ export type KernelKind<T extends KernelObject> = {
   /** For `messages`: what an operation does, namespace by namespace. */
   readonly steps: (op: OpOn<T>, at: number) => Step[];
   /** For `call`. */
-  readonly call: (op: OpOn<T>, namespaces: Namespaces) => void;
+  readonly call: (op: OpOn<T>, namespaces: Namespaces, offload: Offload) => void;
   /**
    * What the kernel has when it says "it exists", which is never taken for success. Undefined: exactly the object asked
    * for. `said` are the kernel's words, often none.
@@ -111,7 +111,9 @@ export type Reading = {
   readonly isHost: boolean;
   /** Our links, and all veths. */
   readonly links: readonly LinkInfo[];
-  /** The indexes of these. */
+  /** Of all links, also of others'. */
+  readonly linkNames: ReadonlyMap<number, string>;
+  /** The indexes of ours and of veths. */
   readonly indexes: ReadonlySet<number>;
   /** Neighbours that are kept from outside. */
   neighbours(): readonly NeighbourInfo[];
@@ -119,6 +121,8 @@ export type Reading = {
   fdb(): readonly NeighbourInfo[];
   /** Token buckets and ingress queues on our links. */
   queues(): readonly QueueInfo[];
+  /** Whether the kernel writes checksums as packets enter a link. */
+  readonly writesChecksums: (link: LinkInfo) => boolean;
 };
 
 /** A link that objects may be on: its namespace as Weft calls it, and its name. */

@@ -14,6 +14,7 @@ import {
   FDB_MAX,
   FORWARD_DELAY,
   groupsOf,
+  learnsHosts,
 } from "../../datapath/kinds/links.ts";
 import type { LinkObject } from "../../datapath/state/state.ts";
 import { EEXIST, refusalOf, refuse } from "../errno.ts";
@@ -83,7 +84,8 @@ export function changeLink<T extends LinkObject>(
     ...(link.mtu === object.mtu ? {} : { mtu: object.mtu }),
     ...(link.mac === object.mac ? {} : { mac: object.mac }),
     ...(master === link.master ? {} : { master }),
-    ...(link.forwards || !isRouted(object) ? {} : { forwards: true }),
+    ...(link.inet.forwards || !isRouted(object) ? {} : { forwards: true }),
+    ...(link.inet.ownArp ? {} : arp(object)),
     ...(staysDown ? { staysDown } : {}),
   });
   configure?.(context, object, link.index);
@@ -113,6 +115,14 @@ export function forwarding(object: LinkObject): { readonly forwards?: true } {
   return isRouted(object) ? { forwards: true } : {};
 }
 
+/**
+ * A host answers ARP on each link for all of its addresses. On a bridge of a network it answers for those of the bridge
+ * alone: where other devices of the host lead to the segment as well, what is sent to the host would else come in here.
+ */
+function arp({ kind, ns }: LinkObject): { readonly ownArp?: true } {
+  return kind === "bridge" && ns === "host" ? { ownArp: true } : {};
+}
+
 /** How a bridge learns MACs behind a port, and whether frames to unknown MACs go there: attributes of the port. */
 export function learningAttributes(w: MessageWriter, { macs }: PortOfBridge): void {
   w.attrU8(k.IFLA_BRPORT_LEARNING, macs === undefined ? 0 : 1);
@@ -122,6 +132,8 @@ export function learningAttributes(w: MessageWriter, { macs }: PortOfBridge): vo
 /** The port of a bridge that a link is. */
 export function portOf(link: LinkInfo, { master }: SeenLink): PortOfBridge {
   if (master === undefined) return {};
+  // No port of ours floods what it does not learn. Another value is never desired, so it is set again.
+  if (link.floods && !link.learning) return { master: "" };
   const macs: Macs | undefined = link.floods ? "flooded" : link.learning ? "learned" : undefined;
   return { master, ...(macs === undefined ? {} : { macs }) };
 }
@@ -140,7 +152,9 @@ export const bridge = linkKind<Bridge>({
   },
   decode(link, seen) {
     const info = fill<BridgeInfo>(NO_INFO, BRIDGE, link.data);
-    const common = seen.common(!info.snoops && !info.learnsGroups && !info.calls4 && !info.calls6 && !info.callsArp);
+    const passesHooks = info.calls4 || info.calls6 || info.callsArp;
+    const hasOwnArp = seen.ns !== "host" || link.inet.ownArp;
+    const common = seen.common(!info.snoops && !info.learnsGroups && !passesHooks && hasOwnArp);
     return {
       kind: "bridge",
       ...common,
@@ -164,7 +178,7 @@ function createBridge(context: StepContext, object: Bridge): void {
   w.attrText(k.IFLA_IFNAME, object.name);
   w.attrMac(k.IFLA_ADDRESS, object.mac);
   bridgeInfo(w, object);
-  setLink(w, context.seq(), index, { alias: object.alias, mtu: object.mtu, forwards: true });
+  setLink(w, context.seq(), index, { alias: object.alias, mtu: object.mtu, forwards: true, ...arp(object) });
 }
 
 /**
@@ -258,8 +272,11 @@ export const vxlan = linkKind<Vxlan>({
     const read = { vni: 0, local: "", port: 0, address: "", dev: 0, ttl: 0, learns: false };
     const { address, dev, ttl, learns, ...own } = fill<VxlanInfo>(read, VXLAN, link.data);
     const group = address === "" ? undefined : { address, dev: seen.hostLink(dev), ...(ttl === 0 ? {} : { ttl }) };
-    const common = seen.common(learns === (group !== undefined));
-    const alone = link.isolated ? { isolated: true as const } : {};
+    const common = seen.common(learns || group === undefined);
+    const alone = {
+      ...(learns && group === undefined ? { learns: true as const } : {}),
+      ...(link.isolated ? { isolated: true as const } : {}),
+    };
     return { kind: "vxlan", ...common, ...own, ...(group && { group }), ...tunnelPortOf(link, seen), ...alone };
   },
   // Their sockets are all in the host's namespace.
@@ -289,10 +306,10 @@ function createVxlan(context: StepContext, object: Vxlan): void {
     w.attrIp(local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, local);
     // In network byte order.
     w.attrU16(k.IFLA_VXLAN_PORT, (object.port >>> 8) | (object.port << 8));
-    if (object.group === undefined) return w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
     // It cannot be set later.
-    w.attrU32(k.IFLA_VXLAN_LIMIT, FDB_MAX);
-    group();
+    if (learnsHosts(object)) w.attrU32(k.IFLA_VXLAN_LIMIT, FDB_MAX);
+    if (object.group === undefined) w.attrU8(k.IFLA_VXLAN_LEARNING, object.learns === true ? 1 : 0);
+    else group();
   });
   setLink(w, context.seq(), index, { alias: object.alias, forwards: true });
   if (master !== undefined) configureVxlanPort(context, object, index);
@@ -333,7 +350,8 @@ function vxlanInfo(w: MessageWriter, attributes: () => void): void {
 }
 
 /** Writes the group with all that depends on it, or that there is none. Refused `missing` without the host's device. */
-function groupAttributes(context: StepContext, { local, group }: Vxlan): () => void {
+function groupAttributes(context: StepContext, object: Vxlan): () => void {
+  const { local, group } = object;
   const is6 = local.includes(":");
   const address = ipIn(group?.address ?? (is6 ? "::" : "0.0.0.0"));
   const lower = group && context.spaceOf("host").socket.ask(linkByName(group.dev));
@@ -343,7 +361,7 @@ function groupAttributes(context: StepContext, { local, group }: Vxlan): () => v
     w.attrIp(is6 ? k.IFLA_VXLAN_GROUP6 : k.IFLA_VXLAN_GROUP, address);
     if (lower !== undefined) w.attrU32(k.IFLA_VXLAN_LINK, lower.index);
     w.attrU8(k.IFLA_VXLAN_TTL, group?.ttl ?? 0);
-    w.attrU8(k.IFLA_VXLAN_LEARNING, group === undefined ? 0 : 1);
+    w.attrU8(k.IFLA_VXLAN_LEARNING, learnsHosts(object) ? 1 : 0);
   };
 }
 

@@ -1,8 +1,8 @@
 // Devices of the host's own as ports of our bridges. One that the host uses itself is never taken: it would be cut off.
 import { type Port, PORT_PRIORITY } from "../../datapath/kinds/entries.ts";
 import { refuse } from "../errno.ts";
+import { usesOfHost } from "../hostUses.ts";
 import * as k from "../netlink/constants.ts";
-import { allAddresses, allRoutes } from "../netlink/entry.ts";
 import { type LinkInfo, ifinfo, linkByIndex, setLink } from "../netlink/link.ts";
 import { isOurs } from "../ownership.ts";
 import { entryKind } from "./entry.ts";
@@ -47,7 +47,7 @@ function enslave(context: StepContext, object: Port): void {
   const master = masterOf(context, link);
   if (isOurs(link)) refuse("exists", describeLink(link, object.ns));
   if (master !== undefined && !isOurs(master)) refuse("exists", `${link.name} is a port of ${master.name}, not ours`);
-  const uses = usesOf(context, link);
+  const uses = usesOfHost(context.space, link);
   if (uses.length > 0) refuse("denied", `as a port of a bridge ${link.name} would lose ${uses.join(", ")}`);
   const index = context.indexOf(object.master);
   if (master?.index !== index) setLink(context.w, context.seq(), link.index, { master: index, staysDown: true });
@@ -57,14 +57,6 @@ function enslave(context: StepContext, object: Port): void {
     learningAttributes(w, object);
     w.attrU16(k.IFLA_BRPORT_PRIORITY, PORT_PRIORITY);
   });
-}
-
-/** What the host itself has on it, as it is now. */
-function usesOf({ space }: StepContext, { index }: LinkInfo): readonly string[] {
-  const isOn = (one: { readonly index: number }) => one.index === index;
-  const addresses = space.socket.list(allAddresses, (one) => isOn(one) && !/^fe[89ab]/.test(one.ip));
-  const routes = space.socket.list(allRoutes(0), (one) => isOn(one) && one.isUnicast && one.dst.endsWith("/0"));
-  return [...addresses.map(({ ip, length }) => `${ip}/${length}`), ...routes.map(({ dst }) => `the route ${dst}`)];
 }
 
 /** Gone, or another's port by now, is as good as free. */

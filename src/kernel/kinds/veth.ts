@@ -137,7 +137,7 @@ function changeFar(context: StepContext, object: Veth, near: number, isAhead: bo
     alias: peerAlias(peer.ns),
     ...(link.mtu === peer.mtu ? {} : { mtu: peer.mtu }),
     ...(link.mac === peer.mac ? {} : { mac: peer.mac }),
-    ...(link.forwards || !isRouted(object) ? {} : { forwards: true }),
+    ...(link.inet.forwards || !isRouted(object) ? {} : { forwards: true }),
   });
 }
 
@@ -158,6 +158,6 @@ function decode(link: LinkInfo, seen: SeenLink): Veth {
 
 /** Of a pair whose near end is no port of a bridge, both ends are routed through: an uplink. */
 function peerOf(near: LinkInfo, { ns, link }: NonNullable<SeenLink["far"]>): Veth["peer"] {
-  const isIntact = link.isUp && (link.forwards || !isRouted(near));
+  const isIntact = link.isUp && (link.inet.forwards || !isRouted(near));
   return { ns, name: link.name, mtu: isIntact ? link.mtu : 0, mac: link.mac };
 }

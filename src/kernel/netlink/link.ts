@@ -49,6 +49,8 @@ export type LinkChange = {
   readonly master?: number;
   /** Turns `net.ipv4.conf.<link>.forwarding` on; IPv6 asks the namespace, not the link (ip6_forward). */
   readonly forwards?: true;
+  /** Sets `net.ipv4.conf.<link>.arp_ignore` to 1: ARP is answered for the link's own addresses alone. */
+  readonly ownArp?: true;
   readonly staysDown?: true;
 };
 
@@ -59,8 +61,11 @@ export function setLink(w: MessageWriter, seq: number, index: number, change: Li
   if (change.mtu !== undefined) w.attrU32(k.IFLA_MTU, change.mtu);
   if (change.mac !== undefined) w.attrMac(k.IFLA_ADDRESS, change.mac);
   if (change.master !== undefined) w.attrU32(k.IFLA_MASTER, change.master);
-  if (change.forwards === true) {
-    const conf = () => w.attrU32(k.IPV4_DEVCONF_FORWARDING, 1);
+  if (change.forwards === true || change.ownArp === true) {
+    const conf = () => {
+      if (change.forwards === true) w.attrU32(k.IPV4_DEVCONF_FORWARDING, 1);
+      if (change.ownArp === true) w.attrU32(k.IPV4_DEVCONF_ARP_IGNORE, 1);
+    };
     w.nest(k.IFLA_AF_SPEC, () => w.nest(k.AF_INET, () => w.nest(k.IFLA_INET_CONF, conf)));
   }
 }
@@ -106,6 +111,13 @@ export function deleteGroup(w: MessageWriter, seq: number, group: number): void 
   w.attrU32(k.IFLA_GROUP, group);
 }
 
+/** `ownArp`: `arp_ignore` is 1. One of four values, because many links are read. */
+type InetConf = { readonly forwards: boolean; readonly ownArp: boolean };
+const NEITHER: InetConf = { forwards: false, ownArp: false };
+const ROUTED: InetConf = { forwards: true, ownArp: false };
+const OWN: InetConf = { forwards: false, ownArp: true };
+const ROUTED_OWN: InetConf = { forwards: true, ownArp: true };
+
 /** A link as the kernel tells it; `kind` is empty for hardware and loopback. */
 export type LinkInfo = {
   readonly index: number;
@@ -134,8 +146,8 @@ export type LinkInfo = {
   readonly priority: number;
   readonly neighSuppress: boolean;
   readonly isolated: boolean;
-  /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
-  readonly forwards: boolean;
+  /** Of `net.ipv4.conf.<link>`; as wanted where the kernel does not say. */
+  readonly inet: InetConf;
   /** The attributes of its kind (IFLA_INFO_DATA). */
   readonly data: Span;
 };
@@ -150,7 +162,7 @@ const LINK: Layout<LinkInfo> = {
   [k.IFLA_MASTER]: ["master", u32At],
   [k.IFLA_LINK]: ["peer", u32At],
   [k.IFLA_LINK_NETNSID]: ["peerNsid", i32At],
-  [k.IFLA_AF_SPEC]: { [k.AF_INET]: { [k.IFLA_INET_CONF]: ["forwards", forwardsAt] } },
+  [k.IFLA_AF_SPEC]: { [k.AF_INET]: { [k.IFLA_INET_CONF]: ["inet", inetAt] } },
   [k.IFLA_LINKINFO]: {
     [k.IFLA_INFO_KIND]: ["kind", textAt],
     [k.IFLA_INFO_DATA]: ["data", (bytes, start, end) => spanOf(copyAt(bytes, start, end))],
@@ -166,8 +178,11 @@ const LINK: Layout<LinkInfo> = {
 };
 
 /** IFLA_INET_CONF is an array of all numbers, the one of number 1 first (inet_fill_link_af). */
-function forwardsAt(bytes: Buffer, start: number): boolean {
-  return u32At(bytes, start + 4 * (k.IPV4_DEVCONF_FORWARDING - 1)) !== 0;
+function inetAt(bytes: Buffer, start: number): InetConf {
+  const valueOf = (number: number) => u32At(bytes, start + 4 * (number - 1));
+  const forwards = valueOf(k.IPV4_DEVCONF_FORWARDING) !== 0;
+  if (valueOf(k.IPV4_DEVCONF_ARP_IGNORE) !== 1) return forwards ? ROUTED : NEITHER;
+  return forwards ? ROUTED_OWN : OWN;
 }
 
 export function readLink(message: Received): LinkInfo {
@@ -192,7 +207,7 @@ export function readLink(message: Received): LinkInfo {
     priority: 0,
     neighSuppress: false,
     isolated: false,
-    forwards: true,
+    inet: ROUTED_OWN,
     data: NO_DATA,
   };
   return fill(link, LINK, message, 16);

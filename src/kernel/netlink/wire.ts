@@ -121,6 +121,12 @@ export class MessageWriter {
     this.#pad();
   }
 
+  /** Part of a message as it is. */
+  raw(bytes: Buffer): void {
+    this.length += bytes.copy(this.bytes, this.length);
+    this.#pad();
+  }
+
   attrMac(type: number, mac: string): void {
     this.#attr(type, 6);
     this.mac(mac);

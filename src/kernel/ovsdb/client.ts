@@ -146,6 +146,13 @@ export class Ovsdb {
     throw new TransactionRefused(at < operations.length ? at : undefined, error, said);
   }
 
+  /** Whether the server answers now; one that does not in time loses the connection. */
+  async answers(): Promise<boolean> {
+    if (this.#rpc === undefined || this.#replica === undefined) return false;
+    const echo = { method: "echo", params: [], timeoutMs: this.#timeoutMs };
+    return await this.#rpc.call(echo, () => true).catch(() => false);
+  }
+
   /** One result for each operation, and one more if the constraints of all together were not met. */
   async #ask(rpc: Rpc, operations: readonly Operation[]): Promise<readonly unknown[]> {
     const params = [this.#options.database, ...operations];

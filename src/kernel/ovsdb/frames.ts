@@ -3,9 +3,12 @@
 import { Fault } from "../../model/fault.ts";
 
 /** A message of more bytes is not read to its end. Ten thousand ports are some 8 MB. */
-const MESSAGE_MAX = 64 * 1024 * 1024;
+const MESSAGE_MAX = 32 * 1024 * 1024;
+/** Objects and lists in a message: parsed, each takes some 60 bytes, as text two. Ten thousand ports have 300,000. */
+const PARTS_MAX = 2_000_000;
 /** Deeper than any answer; JSON.parse of what is nested without end would take the stack. */
 const DEPTH_MAX = 100;
+const FIRST_SIZE = 64 * 1024;
 
 const [QUOTE, BACKSLASH, OPEN, CLOSE] = [0x22, 0x5c, 0x7b, 0x7d];
 const [OPEN_LIST, CLOSE_LIST] = [0x5b, 0x5d];
@@ -16,10 +19,11 @@ export type Message = Readonly<Record<string, unknown>>;
 
 export class Frames {
   readonly #most: number;
-  /** The beginning of a message whose end has not come. */
-  #parts: Buffer[] = [];
+  /** The beginning of a message whose end has not come: the first bytes of a buffer, which grows. */
+  #kept = Buffer.alloc(0);
   #size = 0;
   #depth = 0;
+  #parts = 0;
   #isInText = false;
   #isEscaped = false;
 
@@ -40,7 +44,7 @@ export class Frames {
       if (!this.#isLast(piece[at] ?? 0)) continue;
       messages.push(this.#whole(piece.subarray(from, at + 1)));
     }
-    if (this.#depth > 0) this.#keep(Buffer.from(piece.subarray(from)));
+    if (this.#depth > 0) this.#keep(piece.subarray(from));
     return messages;
   }
 
@@ -55,21 +59,30 @@ export class Frames {
     if (byte === QUOTE) this.#isInText = true;
     else if (byte === OPEN || byte === OPEN_LIST) {
       if (++this.#depth > DEPTH_MAX) throw garbled(`a message is nested more than ${DEPTH_MAX} deep`);
+      if (++this.#parts > PARTS_MAX) throw garbled(`a message has more than ${PARTS_MAX} objects and lists`);
     } else if (byte === CLOSE || byte === CLOSE_LIST) return --this.#depth === 0;
     return false;
   }
 
   #keep(part: Buffer): void {
-    this.#size += part.length;
-    if (this.#size > this.#most) throw garbled(`a message has more than ${this.#most} bytes`);
-    this.#parts.push(part);
+    const size = this.#size + part.length;
+    if (size > this.#most) throw garbled(`a message has more than ${this.#most} bytes`);
+    if (size > this.#kept.length) {
+      const larger = Buffer.allocUnsafe(Math.max(FIRST_SIZE, size * 2));
+      this.#kept.copy(larger, 0, 0, this.#size);
+      this.#kept = larger;
+    }
+    part.copy(this.#kept, this.#size);
+    this.#size = size;
   }
 
   #whole(last: Buffer): Message {
-    this.#keep(last);
-    const bytes = this.#parts.length === 1 ? last : Buffer.concat(this.#parts, this.#size);
-    this.#parts = [];
+    if (this.#size > 0) this.#keep(last);
+    const bytes = this.#size === 0 ? last : this.#kept.subarray(0, this.#size);
+    this.#kept = Buffer.alloc(0);
     this.#size = 0;
+    this.#parts = 0;
+    if (bytes.length > this.#most) throw garbled(`a message has more than ${this.#most} bytes`);
     try {
       return JSON.parse(UTF8.decode(bytes)) as Message;
     } catch (cause) {

@@ -4,9 +4,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { OvsPort } from "../../datapath/kinds/openVswitch.ts";
+import { defined } from "../../model/defined.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Refusal } from "../kernel.ts";
 import { type Operation, type Outcome, Ovsdb, TransactionRefused } from "./client.ts";
+import { hasDatabase } from "./presence.ts";
 import type { Replica, Row } from "./replica.ts";
 import { type OvsObject, WATCHED, makePort, objectsIn, removePort, rowOf, troubleOf } from "./rows.ts";
 import { numbersIn } from "./values.ts";
@@ -17,6 +19,9 @@ export const OVSDB_SOCKET = "/run/openvswitch/db.sock";
 /** How long a round waits for the database to answer, and for the daemon to do what it says: it takes some 10 ms. */
 const ANSWER_MS = 1000;
 const ACT_MS = 2000;
+/** How often it is looked meanwhile whether the daemon still runs: its end says nothing on its own. */
+const ALIVE_MS = 50;
+const DATABASE = "Open_vSwitch";
 
 export class OpenVswitch {
   readonly #path: string;
@@ -28,13 +33,14 @@ export class OpenVswitch {
   #isWanted = false;
   /** The daemon did not do what the database says, within the time for that. */
   #isStalled = false;
+  #didAnswer = false;
   #told = "";
 
-  /** `path` is the socket of its database. */
-  constructor(path: string) {
+  /** `path` is the socket of its database; `timeoutMs` is for an answer, by default the client's. */
+  constructor(path: string, timeoutMs?: number) {
     this.#path = path;
     const onChange = () => this.#changed();
-    this.#db = new Ovsdb({ path, database: "Open_vSwitch", watched: WATCHED, onChange });
+    this.#db = new Ovsdb({ path, database: DATABASE, watched: WATCHED, onChange, ...defined({ timeoutMs }) });
   }
 
   /** Calls `poke` when something of Weft's has changed in it, until the signal. */
@@ -52,6 +58,16 @@ export class OpenVswitch {
     this.#isKnown ||= replica !== undefined;
     this.#isWanted = false;
     if (isLeft) this.#db.close();
+  }
+
+  /** Whether its database answers. Once without an answer is no news: what is replaced is away for some seconds. */
+  async isThere(): Promise<boolean> {
+    const answers = this.#db.isOpen
+      ? await this.#db.answers()
+      : existsSync(this.#path) && (await hasDatabase(this.#path, DATABASE, ANSWER_MS));
+    const isThere = answers || this.#didAnswer;
+    this.#didAnswer = answers;
+    return isThere;
   }
 
   /** What is Weft's there; nothing while the database cannot be reached. */
@@ -87,7 +103,7 @@ export class OpenVswitch {
     if (this.#isStalled) return true;
     const [daemon, database] = ["ovs-vswitchd.pid", "ovsdb-server.pid"].map((file) => pidIn(dirname(this.#path), file));
     // Without a file, it was ended in order, or its files are elsewhere.
-    return daemon === undefined ? database !== undefined : !existsSync(`/proc/${daemon}`);
+    return daemon === undefined ? database !== undefined : !isRunning(daemon);
   }
 
   /**
@@ -112,7 +128,7 @@ export class OpenVswitch {
     const [target = 0] = numbersIn(last?.rows?.[0]?.["next_cfg"]);
     if (this.isDead && !this.#isStalled) return;
     const hasActed = () => configured(this.#db.replica) >= target;
-    this.#isStalled = !(await this.#db.until(hasActed, this.#isStalled ? 0 : ACT_MS));
+    this.#isStalled = !(this.#isStalled ? hasActed() : await this.until(hasActed)) && this.#db.replica !== undefined;
   }
 
   /** Why a port is not in use; undefined if it is. */
@@ -142,9 +158,11 @@ export class OpenVswitch {
     return found?.of === undefined ? undefined : found.row;
   }
 
-  /** Whether it was found to be so while the daemon had time to act. */
+  /** Whether it was found to be so while daemon and database were there, and had time to act. */
   async until(isSo: () => boolean): Promise<boolean> {
-    return await this.#db.until(isSo, this.isDead ? 0 : ACT_MS);
+    for (let leftMs = ACT_MS; leftMs > 0 && !this.isDead && this.#db.replica !== undefined; leftMs -= ALIVE_MS)
+      if (await this.#db.until(isSo, ALIVE_MS)) return true;
+    return isSo();
   }
 
   /** Has a port of ours made anew, because its device is gone. */
@@ -194,6 +212,16 @@ function nextOf(replica: Replica): number {
 function numberOf(replica: Replica | undefined, column: string): number {
   const [row] = replica?.table("Open_vSwitch").values() ?? [];
   return row === undefined ? 0 : (numbersIn(row[column])[0] ?? 0);
+}
+
+/** One that has ended, and that its parent has not asked about, still has its number (proc(5): state Z). */
+function isRunning(pid: string): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !/^ [ZX]/.test(text.slice(text.lastIndexOf(")") + 1));
+  } catch {
+    return false;
+  }
 }
 
 function pidIn(directory: string, file: string): string | undefined {

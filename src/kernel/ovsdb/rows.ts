@@ -20,9 +20,10 @@ const PORT_TYPES = ["internal", "system", "vxlan", "gre", "ip6gre"] as const;
 
 /** What a row of a name in a table is: its UUID, and whose it is by its mark; undefined if there is none. */
 export function rowOf(replica: Replica, table: "Bridge" | "Port" | "Interface", name: string): Named | undefined {
-  for (const [id, row] of replica.table(table))
-    if (textsIn(row["name"])[0] === name) return { id, row, of: entriesIn(row["external_ids"]).get(MARK) };
-  return undefined;
+  const id = replica.idOf(table, name);
+  const row = id === undefined ? undefined : replica.table(table).get(id);
+  if (id === undefined || row === undefined) return undefined;
+  return { id, row, of: entriesIn(row["external_ids"]).get(MARK) };
 }
 export type Named = { readonly id: string; readonly row: Row; readonly of: string | undefined };
 

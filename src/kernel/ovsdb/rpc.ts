@@ -85,6 +85,11 @@ export class Rpc {
     this.#events.ended(fault);
   }
 
+  #echo(id: unknown, params: readonly unknown[]): void {
+    if (this.#socket.writableLength > UNSENT_MAX) throw garbled("it asks and takes no answers");
+    this.#send({ id, result: params, error: null });
+  }
+
   #send(message: Message): void {
     this.#socket.write(JSON.stringify(message));
   }
@@ -101,7 +106,7 @@ export class Rpc {
   #take({ id, method, params, result, error }: Message): void {
     if (typeof method === "string") {
       if (!Array.isArray(params)) throw garbled(`${method} has no list of parameters`);
-      if (method === "echo") this.#send({ id, result: params, error: null });
+      if (method === "echo") this.#echo(id, params);
       else this.#events.notified(method, params);
       return;
     }

@@ -4,25 +4,17 @@ import type { OvsBridge, OvsPort } from "../../datapath/kinds/openVswitch.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 import { isSame } from "../../datapath/state/diff.ts";
 import { refusalOfError } from "../errno.ts";
+import { usesOfHost } from "../hostUses.ts";
 import type { Refusal } from "../kernel.ts";
 import type { Namespaces } from "../namespaces.ts";
+import { linkByName } from "../netlink/link.ts";
 import type { OpList } from "../opList.ts";
 import type { Operation } from "./client.ts";
 import { datapathIn } from "./datapath.ts";
 import { moveDevice, releaseDevice } from "./device.ts";
 import type { OpenVswitch } from "./openVswitch.ts";
 import type { Replica } from "./replica.ts";
-import {
-  type OvsObject,
-  changePort,
-  makeBridge,
-  makePort,
-  markBridge,
-  objectsIn,
-  removeBridge,
-  removePort,
-  rowOf,
-} from "./rows.ts";
+import { changePort, makeBridge, makePort, markBridge, objectsIn, removeBridge, removePort, rowOf } from "./rows.ts";
 import { textsIn } from "./values.ts";
 
 type Tools = { readonly namespaces: Namespaces; readonly ovs: OpenVswitch };
@@ -59,8 +51,9 @@ async function changeRows(tools: Tools, list: OpList, places: readonly number[])
   const replica = await ovs.wanted();
   const [first = "it does not answer"] = ovs.troubles();
   if (replica === undefined) return refuseAll(list, due, { class: "busy", message: first });
+  const there = { replica, ports: portsIn(replica) };
   let planned = due.flatMap((at): Planned[] => {
-    const plan = planOf(tools, replica, list, at);
+    const plan = planOf(tools, there, list, at);
     if (Array.isArray(plan)) return [{ at, operations: plan }];
     list.refuse(at, plan as Refusal);
     return [];
@@ -105,49 +98,65 @@ function ownerOf(planned: readonly Planned[], place: number): Planned | undefine
   return planned.find(({ operations }) => (end += operations.length) > place);
 }
 
-function planOf(tools: Tools, replica: Replica, list: OpList, at: number): Operation[] | Refusal {
-  const op = list.ops[at];
-  if (op?.object.kind === "ovs-bridge") return planBridge(tools, replica, op as OpOn<OvsBridge>, at);
-  return op?.object.kind === "ovs-port" ? planPort(replica, op as OpOn<OvsPort>, at) : [];
+/** What is in the database, and Weft's ports of it by name. */
+type Sight = { readonly replica: Replica; readonly ports: ReadonlyMap<string, OvsPort> };
+
+function portsIn(replica: Replica): ReadonlyMap<string, OvsPort> {
+  const ports = objectsIn(replica).filter((object) => object.kind === "ovs-port");
+  return new Map(ports.map((port) => [port.name, port]));
 }
 
-function planBridge(tools: Tools, replica: Replica, op: OpOn<OvsBridge>, at: number): Operation[] | Refusal {
+function planOf(tools: Tools, sight: Sight, list: OpList, at: number): Operation[] | Refusal {
+  const op = list.ops[at];
+  if (op?.object.kind === "ovs-bridge") return planBridge(tools, sight, op as OpOn<OvsBridge>, at);
+  return op?.object.kind === "ovs-port" ? planPort(tools, sight, op as OpOn<OvsPort>, at) : [];
+}
+
+function planBridge(tools: Tools, sight: Sight, op: OpOn<OvsBridge>, at: number): Operation[] | Refusal {
   const { name, of } = op.object;
+  const { replica } = sight;
   const there = rowOf(replica, "Bridge", name);
   if (op.op === "remove") {
     if (there?.of === undefined) return [];
     // What others have put into it is not Weft's to remove.
-    return hasOthers(replica, name, there.row["ports"]) ? markBridge(there.id, undefined) : [removeBridge(there.id)];
+    return hasOthers(sight, name, there.row["ports"]) ? markBridge(there.id, undefined) : [removeBridge(there.id)];
   }
   if (there === undefined) return makeBridge(op.object, datapathIn(tools.namespaces), at);
   if (there.of === undefined) return taken("bridge", name);
   return there.of === of ? [] : op.op === "set" ? markBridge(there.id, of) : taken("bridge", name);
 }
 
-function hasOthers(replica: Replica, bridge: string, ports: unknown): boolean {
-  const ours = new Set(objectsIn(replica).flatMap(({ kind, name }) => (kind === "ovs-port" ? [name] : [])));
+function hasOthers({ replica, ports: ours }: Sight, bridge: string, ports: unknown): boolean {
   const names = textsIn(ports).flatMap((id) => textsIn(replica.table("Port").get(id)?.["name"] ?? ["set", []]));
   return names.some((name) => name !== bridge && !ours.has(name));
 }
 
-function planPort(replica: Replica, op: OpOn<OvsPort>, at: number): Operation[] | Refusal {
+function planPort(tools: Tools, { replica, ports }: Sight, op: OpOn<OvsPort>, at: number): Operation[] | Refusal {
   const { object } = op;
   const there = rowOf(replica, "Port", object.name);
-  const ours = objectsIn(replica).find(({ kind, name }) => kind === "ovs-port" && name === object.name);
+  const ours = ports.get(object.name);
   if (op.op === "remove") {
-    const isMeant = ours?.kind === "ovs-port" && ours.bridge === object.bridge && ours.type === object.type;
+    const isMeant = ours?.bridge === object.bridge && ours.type === object.type;
     return there === undefined || !isMeant ? [] : [removePort(ours.bridge, there.id)];
   }
   // An operation before this one may take it away.
-  if (there === undefined || isRemoved(op, ours)) return makePort(object, at);
+  if (there === undefined || isRemoved(op, ours)) return whyKept(tools, object) ?? makePort(object, at);
   if (ours === undefined) return taken("port", object.name);
   if (op.op === "set" || isSame(ours, object)) return changePort(object);
   return taken("port", object.name);
 }
 
+/** A device that the host uses itself is never taken: it would be cut off. */
+function whyKept({ namespaces: { host } }: Tools, { type, name, bridge }: OvsPort): Refusal | undefined {
+  const link = type === "system" ? host.socket.ask(linkByName(name)) : undefined;
+  const uses = link === undefined ? [] : usesOfHost(host, link);
+  if (uses.length === 0) return undefined;
+  return { class: "denied", message: `as a port of ${bridge} ${name} would lose ${uses.join(", ")}` };
+}
+
 /** A port of that name that is another one by now: the list removes the old one first. */
-function isRemoved({ op, object }: OpOn<OvsPort>, ours: OvsObject | undefined): boolean {
-  if (op !== "add" || ours?.kind !== "ovs-port") return false;
+function isRemoved({ op, object }: OpOn<OvsPort>, ours: OvsPort | undefined): boolean {
+  if (op !== "add" || ours === undefined) return false;
   return ours.bridge !== object.bridge || ours.type !== object.type;
 }
 

@@ -8,11 +8,11 @@ import { NetworkSpec } from "./network.ts";
 import { VrfSpec } from "./vrf.ts";
 
 /** Fields of a network that a conversion changes; what is absent is absent in the network. */
-export const NETWORK_FIELDS = ["driver", "vni", "mtu", "peers", "group", "ttl"] as const;
+export const NETWORK_FIELDS = ["driver", "vni", "mtu", "peers", "group", "ttl", "device"] as const;
 /** The same of a VRF. */
 export const VRF_FIELDS = ["vni", "tunnelPort", "vtepName", "alternate"] as const;
 
-const { driver, peers, group, ttl } = NetworkSpec.properties;
+const { driver, peers, group, ttl, device } = NetworkSpec.properties;
 const { vni, tunnelPort, vtepName, alternate } = VrfSpec.properties;
 
 /** How frames cross: fields of a network, or of a VRF. */
@@ -23,6 +23,7 @@ const Carriage = strictObject({
   peers,
   group,
   ttl,
+  device,
   tunnelPort: optional(tunnelPort),
   vtepName,
   alternate,

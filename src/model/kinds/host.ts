@@ -23,6 +23,12 @@ export const host = {
         description: "What its kernel has of what drivers need. Absent: it has not said.",
       }),
     ),
+    lacks: optional(
+      Type.Array(oneOf(FEATURE_NAMES), {
+        description:
+          "What it has looked for and its kernel does not have. Absent: an earlier build, which did not say.",
+      }),
+    ),
     physical: optional(
       Type.Array(PhysicalDevice, { description: "Which of its devices lead to physical networks, as its agent says." }),
     ),

@@ -7,6 +7,7 @@ import { DriverName, OVS_TUNNELS, PLACEMENTS } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
+import { OFFLOADS } from "../offload.ts";
 import { Qos, QosInput } from "../qos.ts";
 import { AddressRange, RangeInput } from "../range.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
@@ -64,11 +65,30 @@ export const NetworkSpec = strictObject({
         "placed there. Default: own.",
     ),
   ),
-  hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all of them.")),
+  hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all that can have it.")),
   bridge: optional(
     Text(
       "placement host: the name of its bridge on each host, like `br-mgmt`. Default: wb- and the network's name. " +
-        "driver ovs: a bridge of Open vSwitch that hosts have already. Default: Weft makes one.",
+        "driver bridge, without a parent: a bridge that hosts have already, which stays as it is. driver ovs: one of " +
+        "Open vSwitch. Default there: Weft makes one.",
+    ),
+  ),
+  isolated: optional(
+    Flag(
+      "driver bridge: the network is an island. It shares its parent, or bridge, with other islands, and takes only " +
+        "frames from the MACs of its own endpoints. Default: false.",
+    ),
+  ),
+  device: optional(
+    Text(
+      "placement host, drivers vxlan and vlan: the name of the device that leads out of its bridge on each host, " +
+        "like `encap-mgmt`. Default: Weft names it.",
+    ),
+  ),
+  takeOver: optional(
+    Flag(
+      "placement host, drivers vxlan, vlan and bridge: hosts take over its bridge and device, with the bridge's MAC " +
+        "and addresses, where another program has made them, and keep them as their own. Default: false.",
     ),
   ),
   hostAddresses: optional(
@@ -84,10 +104,11 @@ export const NetworkSpec = strictObject({
   stp: optional(Flag("Whether its bridges run the spanning tree protocol. Default: false.")),
   forwardDelay: optional(
     Type.Integer({
-      minimum: 2,
+      minimum: 0,
       maximum: 30,
       description:
-        "Seconds that a port of its bridges listens, and then learns, before it forwards (stp). Default: 15.",
+        "Seconds that a port of its bridges listens, and then learns, before it forwards: with stp at least 2. " +
+        "Without it, ports forward at once. Default: 15.",
     }),
   ),
   vni: optional(
@@ -120,12 +141,15 @@ export const NetworkSpec = strictObject({
     ),
   ),
   outsiders: optional(
-    Texts("peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster."),
+    Texts(
+      "peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster. " +
+        "None is wider than a /8 (IPv6: /32), and together they are not more than two such.",
+    ),
   ),
   parent: optional(
     Text(
-      "driver vlan, ovs: the physical network that its frames cross. peers multicast: the one whose device leads to " +
-        "the group.",
+      "driver vlan, bridge, ovs: the physical network that its frames cross. peers multicast: the one whose device " +
+        "leads to the group.",
     ),
   ),
   tunnel: optional(
@@ -162,7 +186,9 @@ export const NetworkSpec = strictObject({
   ),
   tenant: optional(Text("Who a reservation is for: a name for people and quotas.")),
   quotas: optional(
-    Type.Array(Quota, { description: "ipam global: what tenants may have of it. Who is not listed is not limited." }),
+    Type.Array(Quota, {
+      description: "ipam global: what tenants may have of it. A tenant that is not listed has no limit.",
+    }),
   ),
   ranges: optional(Type.Array(AddressRange, RANGES)),
   strategy: optional(
@@ -176,7 +202,7 @@ export const NetworkSpec = strictObject({
     Type.Integer({
       minimum: 0,
       maximum: 31_536_000,
-      description: "Seconds in which an address that was given back goes to nobody else. Default: 60.",
+      description: "Seconds in which a released address goes only to its former owner. Default: 60.",
     }),
   ),
   dns: optional(Texts("Name servers that endpoints are told.")),
@@ -185,6 +211,14 @@ export const NetworkSpec = strictObject({
       ...NETWORK_MTU,
       description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead.",
     }),
+  ),
+  offload: optional(
+    oneOf(
+      OFFLOADS,
+      "driver vxlan, gre: who writes the checksums of packets that enter its tunnels. on: the device that carries " +
+        "them. off: the kernel (tx-checksum-ip-generic of the tunnel's device). auto (default): the device, except " +
+        "on hosts that find that they arrive wrong.",
+    ),
   ),
   slices: optional(
     Type.Array(Slice, {

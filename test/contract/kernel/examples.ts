@@ -38,6 +38,7 @@ const BRIDGE: ObjectOf<"bridge"> = {
   alias: "weft:network:lan",
 };
 const HOST_BRIDGE: ObjectOf<"bridge"> = { ...BRIDGE, ns: "host" };
+const OTHER_BRIDGE: ObjectOf<"bridge"> = { ...HOST_BRIDGE, name: "wbi-lan" };
 const TUNNEL: ObjectOf<"vxlan"> = {
   kind: "vxlan",
   ns: "vrf:blue",
@@ -63,6 +64,7 @@ const TO_PEER: Omit<ObjectOf<"gretap">, "kind"> = {
 };
 const TO_PEER6 = { ...TO_PEER, local: "2001:db8::1", remote: "2001:db8::2" };
 const ROUTED_TO_PEER: ObjectOf<"gretap"> = { kind: "gretap", ...TO_PEER, name: "gt8-2", key: 8 };
+const ROUTED_TO_PEER6: ObjectOf<"ip6gretap"> = { kind: "ip6gretap", ...TO_PEER6, name: "gt8-2", key: 8 };
 const OTHER_TO_PEER = { mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true } as const;
 const ISOLATED: ObjectOf<"vxlan"> = { ...TUNNEL, name: "wx8", vni: 8, master: "wb7" };
 const VLAN: ObjectOf<"vlan"> = {
@@ -85,6 +87,18 @@ const PORT: ObjectOf<"veth"> = {
   alias: "weft:endpoint:web.eth0",
   master: "wb7",
   peer: { ns: "/run/netns/web", name: "eth0", mtu: 1450, mac: "02:00:0a:07:00:05" },
+};
+/** What plugs one bridge of the host's namespace into another. */
+const PLUGGED: ObjectOf<"veth"> = {
+  kind: "veth",
+  ns: "host",
+  name: "wj-a",
+  mtu: 1400,
+  mac: "0a:5c:00:00:00:01",
+  alias: "weft:plug:a",
+  master: "wb7",
+  macs: "flooded",
+  peer: { ns: "host", name: "wk-a", mtu: 1500, mac: "0a:5c:00:00:00:02" },
 };
 const UPLINK: ObjectOf<"veth"> = {
   kind: "veth",
@@ -230,7 +244,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       is: { kind: "ip6gretap", ...TO_PEER6, master: "wb7" },
       becomes: { kind: "ip6gretap", ...TO_PEER6, master: "wb7", ...OTHER_TO_PEER },
     },
-    { needs: [NETNS], is: { kind: "ip6gretap", ...TO_PEER6, name: "gt8-2", key: 8 } },
+    { needs: [NETNS], is: ROUTED_TO_PEER6 },
   ],
   vlan: [
     {
@@ -252,6 +266,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       becomes: { ...PORT, mtu: 1300, macs: "flooded", peer: { ...PORT.peer, mtu: 1300, mac: "02:00:0a:07:00:09" } },
     },
     { needs: [NETNS], is: UPLINK, becomes: { ...UPLINK, makesChecksums: true } },
+    { needs: [HOST_BRIDGE], is: PLUGGED, becomes: { ...PLUGGED, mtu: 1300, peer: { ...PLUGGED.peer, mtu: 9000 } } },
   ],
   ifb: [{ needs: [NETNS], is: SHAPER, becomes: { ...SHAPER, mtu: 1300, alias: "weft:shaper:other" } }],
   "ovs-bridge": [{ needs: [], is: OVS_BRIDGE, becomes: { ...OVS_BRIDGE, of: "physical:lan" } }],
@@ -278,6 +293,11 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       becomes: { ...OVS_DEVICE, mtu: 1400, mac: "70:b3:d5:01:00:03", macs: "flooded", floodsArp: true },
     },
   ],
+  checksums: [
+    { needs: [NETNS, BRIDGE, TUNNEL], is: { kind: "checksums", ns: "vrf:blue", dev: "wx7" } },
+    { needs: [NETNS, ROUTED_TO_PEER], is: { kind: "checksums", ns: "vrf:blue", dev: "gt8-2" } },
+    { needs: [NETNS, { ...ROUTED_TO_PEER6, name: "gt9-2" }], is: { kind: "checksums", ns: "vrf:blue", dev: "gt9-2" } },
+  ],
   tbf: [
     {
       needs: ON_PORT,
@@ -294,6 +314,13 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
   ],
   // A device of another's, which every world's host has.
   port: [{ needs: [HOST_BRIDGE], is: { kind: "port", ns: "host", dev: "lan0", master: "wb7", macs: "flooded" } }],
+  plug: [
+    {
+      needs: [HOST_BRIDGE, OTHER_BRIDGE, PLUGGED],
+      is: { kind: "plug", ns: "host", dev: "wk-a", master: "wbi-lan" },
+      becomes: { kind: "plug", ns: "host", dev: "wk-a", master: "wb7" },
+    },
+  ],
   address: [
     { needs: ON_BRIDGE, is: GATEWAY },
     { needs: ON_PORT, is: { kind: "address", ns: "/run/netns/web", dev: "eth0", cidr: "fd00:7::5/64" } },

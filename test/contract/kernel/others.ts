@@ -70,6 +70,32 @@ export const OTHERS: Contract = {
     assert.deepEqual(world.kernel.cutOff([port, { ...port, ns: "vrf:none" }]), [undefined, undefined], "gone is gone");
   },
 
+  async "others' links are taken over as they stand, with addresses; all that are wanted, or none"(world) {
+    const bridge = { ...o.bridge("br-mgmt", "host"), mac: "02:00:00:00:00:99" };
+    const tunnel = { ...o.tunnel(7, "br-mgmt"), ns: "host", name: "encap" } as const;
+    const own = o.address("br-mgmt", "10.7.0.1/16", "host");
+    for (const object of [bridge, { ...tunnel, local: "192.0.2.2" }, own]) await world.plant(object);
+    const refused = (wanted: readonly KernelObject[], ...differs: readonly string[]) =>
+      assert.deepEqual(world.kernel.inherit(wanted), { taken: [], differs });
+    refused(
+      [bridge, { ...tunnel, port: 8472, vni: 8 }, own],
+      "encap has VNI 7, not 8",
+      "encap has port 4789, not 8472",
+    );
+    refused([bridge, { ...tunnel, master: "br-other" }], "encap has bridge br-mgmt, not br-other");
+    refused([{ ...tunnel, name: "br-mgmt", vni: 9 }], "br-mgmt is a bridge, not a vxlan");
+    assert.deepEqual(await oursIn(world.kernel), []);
+    const wanted = [bridge, tunnel, own];
+    assert.deepEqual(world.kernel.inherit(wanted), { taken: ["br-mgmt", "encap"], differs: [] });
+    const seen = await world.kernel.observe([]);
+    for (const object of wanted) assert(seen.has(keyOf(object)), JSON.stringify(object));
+    const there = seen.get(keyOf(bridge));
+    assert.equal(there?.kind === "bridge" && there.mac, bridge.mac);
+    refused(wanted);
+    await converge(world, wanted);
+    await mustApply(world, remove(tunnel, bridge));
+  },
+
   async "elements that others add to our sets go, those that they remove come back"(world) {
     const workload = await world.workload();
     const own = o.element("members4_a", "10.7.0.5");

@@ -152,6 +152,18 @@ test("without ovs-vswitchd from the start: told at once, and made when it starts
   await converged(one, ALL);
 });
 
+test("ovs-vswitchd that dies while a round waits for it does not hold it up", { skip }, async (t) => {
+  const one = host(t);
+  one.ovs.signal("ovs-vswitchd", "SIGSTOP");
+  const running = round(one, ALL);
+  await until("the round waits", () => one.ovs.vsctl("--no-wait", "list-br") === "wob7");
+  one.ovs.signal("ovs-vswitchd", "SIGKILL");
+  const killed = performance.now();
+  assert.match(texts(await running).join("\n"), /ovs-port: busy: ovs-vswitchd/);
+  const tookMs = performance.now() - killed;
+  assert(tookMs < 1000, `${tookMs} ms`);
+});
+
 test("kill -9 of ovsdb-server: told, other objects are unaffected, and it is followed again", { skip }, async (t) => {
   const one = host(t);
   await converged(one, ALL);
@@ -225,6 +237,20 @@ test("one that Open vSwitch cannot make is refused with its reason, and hurts no
   // It is there a moment later.
   run("ip", "-n", one.netns, "link", "add", "eth77", "type", "veth", "peer", "name", "eth78");
   await converged(one, [...ALL, absent]);
+});
+
+test("a device that the host uses itself is never made a port, whatever the server knows of it", {
+  skip,
+}, async (t) => {
+  const one = host(t);
+  const uplink: KernelObject = { ...PORT, name: "eth7", type: "system", of: "physical:a" };
+  run("ip", "-n", one.netns, "link", "add", "eth7", "up", "type", "veth", "peer", "name", "eth8");
+  run("ip", "-n", one.netns, "address", "add", "192.0.2.7/24", "dev", "eth7");
+  const refused = texts(await round(one, [...ALL, uplink]));
+  assert.deepEqual(refused, ["ovs-port: denied: as a port of wob7 eth7 would lose 192.0.2.7/24"]);
+  assert.doesNotMatch(one.ovs.vsctl("list-ports", "wob7"), /eth7/);
+  run("ip", "-n", one.netns, "address", "del", "192.0.2.7/24", "dev", "eth7");
+  await converged(one, [...ALL, uplink]);
 });
 
 test("a host without it is connected once, to look for what was left, and then not", { skip }, async (t) => {

@@ -9,6 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { IS_GUEST } from "../../guest/inGuest.ts";
 import { Layout, SERVER_IP } from "./layout.ts";
 import { Processes } from "./processes.ts";
+import { echoes } from "./sockets.ts";
 
 const WEFT = join(import.meta.dirname, "../../../bin/weft");
 /** Stands for any address beyond the overlays (RFC 5737). */
@@ -81,12 +82,12 @@ export function call(
   });
 }
 
-/** What `tcpdump` sees on a device while `during` runs: bounded in packets and time. */
+/** What `tcpdump` sees on a device while `during` runs, which is told so far: bounded in packets and time. */
 export async function packetsAt(
   netns: string,
   dev: string,
   filter: string,
-  during: () => Promise<unknown>,
+  during: (seen: () => string) => Promise<unknown>,
 ): Promise<string> {
   const child = spawn(
     "ip",
@@ -100,7 +101,11 @@ export async function packetsAt(
   const ended = new Promise((resolve) => child.once("exit", resolve));
   try {
     await until("tcpdump listens", async () => notes.includes("listening on"));
-    await during();
+    await during(() => seen);
+    // What it has read it prints; what it has not is lost with it.
+    let before = -1;
+    const isQuiet = async () => seen.length === before || ((before = seen.length), false);
+    await until("tcpdump is quiet", isQuiet, 1000).catch(() => undefined);
   } finally {
     child.kill("SIGINT");
     await ended;
@@ -127,6 +132,10 @@ export const BOTH_DATAPATHS = {
     ],
   },
 } as const;
+
+function netnsOf(from: Workload | string): string {
+  return typeof from === "string" ? from : from.netns;
+}
 
 export class Cluster extends Layout {
   readonly hosts: readonly string[];
@@ -283,17 +292,14 @@ export class Cluster extends Layout {
 
   /** Whether all of `count` pings come back; the first may have to wait for the peer's agent. */
   async pings(from: Workload | string, to: string, count = 1): Promise<boolean> {
-    const netns = typeof from === "string" ? from : from.netns;
-    return (
-      (await run("ip", "netns", "exec", netns, "ping", "-n", "-q", "-c", String(count), "-i", "0.05", "-W", "1", to))
-        .code === 0
-    );
+    return echoes(netnsOf(from), to, { count });
   }
 
   /** Polls until all of `count` pings come back: what was just built or repaired may take its time. */
   async reaches(from: Workload | string, to: string, count = 1): Promise<true> {
     const name = typeof from === "string" ? from : from.endpoint;
-    return until(`${name} reaches ${to}`, async () => (await this.pings(from, to, count)) && true);
+    const netns = netnsOf(from);
+    return until(`${name} reaches ${to}`, async () => (await echoes(netns, to, { count, waitMs: 300 })) && true);
   }
 
   async close(): Promise<void> {

@@ -241,7 +241,7 @@ function ethernet({ fromMac, toMac }: Ends, type: number): Buffer {
 }
 
 /** `fragment` is the field of IPv4 with flags and offset. */
-function packet(
+export function packet(
   ends: Ends,
   protocol: number,
   payload: Buffer,
@@ -277,8 +277,13 @@ function summed(ends: Ends, protocol: number, body: Buffer, at: number): Buffer 
 /** RFC 1071 over `covered`, written into `body`. */
 function withSum(body: Buffer, covered: Buffer, at: number): Buffer {
   const out = Buffer.from(body);
-  out.writeUInt16BE(~sumOf(covered) & 0xffff, at);
+  out.writeUInt16BE(checksum(covered), at);
   return out;
+}
+
+/** RFC 1071, of what has zeros where it will stand. */
+export function checksum(covered: Buffer): number {
+  return ~sumOf(covered) & 0xffff;
 }
 
 function sumOf(covered: Buffer): number {

@@ -9,7 +9,8 @@ import type { Format } from "../../../src/formats/formats.ts";
 import { must } from "./cluster.ts";
 import { Processes } from "./processes.ts";
 
-const PACKAGES = join(import.meta.dirname, "../../../build/tools");
+/** A folder for each format, with its program. */
+export const PACKAGES = join(import.meta.dirname, "../../../build/tools");
 const NETWORKD = "/lib/systemd/systemd-networkd";
 
 /** Why the tools cannot run here; undefined if they can. */

@@ -4,6 +4,7 @@
 import { SystemError } from "../../../src/kernel/errno.ts";
 import * as libc from "../../../src/kernel/libc.ts";
 import { must } from "./cluster.ts";
+import { within } from "./sockets.ts";
 
 const AF_PACKET = 17;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
@@ -125,19 +126,5 @@ function ethtool(netns: string, device: string, command: number, value: number):
     return libc.ethtool(fd, device, command, value);
   } finally {
     libc.close(fd);
-  }
-}
-
-/** Runs what makes a socket in a namespace; nothing is awaited in between. */
-function within<T>(netns: string, make: () => T): T {
-  const home = libc.open("/proc/thread-self/ns/net");
-  const there = libc.open(`/run/netns/${netns}`);
-  try {
-    libc.setns(there);
-    return make();
-  } finally {
-    libc.setns(home);
-    libc.close(there);
-    libc.close(home);
   }
 }

@@ -51,7 +51,7 @@ async function portsOf(cluster: Cluster, host: string): Promise<string[]> {
 }
 
 /**
- * Waits until the three agree, the host's agent lists the same, and `weft ipam check` finds nothing; gives the names.
+ * Waits until the three agree, the host's agent lists the same, and a check of it finds nothing; gives the names.
  * Fails with what each says.
  */
 export async function agreed(cluster: Cluster, host: string): Promise<readonly string[]> {
@@ -60,15 +60,16 @@ export async function agreed(cluster: Cluster, host: string): Promise<readonly s
     const seen = await inventory(cluster, host);
     const { items } = (await call(cluster.agentSocket(host), "GET", "/v1/attachments")).body;
     const listed: string[] = items.map((item: Json) => item.endpoint).toSorted();
-    const check = await cluster.weft("ipam", "check", "--host", host);
-    last = { ...seen, listed, check };
     const names = seen.journal.map((line) => line.split(" ")[0] ?? "");
+    last = { ...seen, listed };
     const isSame =
       seen.journal.join() === seen.server.join() &&
       names.join() === seen.kernel.join() &&
-      check.code === 0 &&
       names.toSorted().join() === listed.join();
-    return isSame ? names : undefined;
+    if (!isSame) return undefined;
+    const { body } = await cluster.api("POST", "/v1/ipam/check", { host });
+    last = { ...seen, listed, check: body };
+    return body.findings?.length === 0 && body.checked.join() === host ? names : undefined;
   }).catch((error: unknown) => {
     throw new Error(`${String(error)}\n${JSON.stringify(last, undefined, 1)}\n${cluster.log(host).slice(-3000)}`);
   });

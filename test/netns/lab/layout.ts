@@ -15,6 +15,8 @@ export class Layout {
   /** Hosts whose agents look for their underlay address themselves. */
   readonly floating = new Set<string>();
 
+  /** Further flags of agents, by host. */
+  readonly flags = new Map<string, readonly string[]>();
   /** Sockets of databases of Open vSwitch, by host. */
   readonly ovsdb = new Map<string, string>();
   constructor(family: 4 | 6 = 4) {
@@ -68,6 +70,7 @@ export class Layout {
       this.cniDir(host),
       "--ovsdb",
       this.ovsdb.get(host) ?? join(stateDir, "no-ovsdb.sock"),
+      ...(this.flags.get(host) ?? []),
     ];
   }
 }

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
+import { until } from "./cluster.ts";
 
 const UNPACKED = resolve(import.meta.dirname, "../../../build/ovs/usr");
 const PROGRAMS = ["bin", "sbin", "lib/openvswitch-switch"].map((folder) => join(UNPACKED, folder));
@@ -24,6 +25,16 @@ const SCHEMA = [UNPACKED, "/usr"].map((root) => join(root, "share/openvswitch/vs
 /** Why this machine cannot run it; undefined if it can. */
 export function ovsObstacle(): string | undefined {
   return SCHEMA === undefined ? "Open vSwitch is not there (script/setup test unpacks it)" : undefined;
+}
+
+/**
+ * A guest is up for a few seconds only. In the first ten of a machine, Open vSwitch 3.1 takes its number of processors
+ * for 0 (lib/ovs-thread.c counts when ten seconds have passed since the last time, which it takes to be the boot), and
+ * starts no thread for packets of the kernel's datapath; those that it starts later often get none.
+ */
+export async function oldEnough(): Promise<void> {
+  const isUpFor = (seconds: number) => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) > seconds;
+  await until("the machine is up for ten seconds", async () => isUpFor(10.5));
 }
 
 type Daemon = "ovsdb-server" | "ovs-vswitchd";
@@ -81,6 +92,11 @@ export class OpenVswitch {
   /** Sends a signal to a daemon that runs. */
   signal(name: Daemon, signal: NodeJS.Signals): void {
     process.kill(Number(readFileSync(this.#pidfile(name), "utf8")), signal);
+  }
+
+  /** Removes the files of a database that does not run. */
+  forget(): void {
+    for (const name of ["conf.db", ".conf.db.~lock~"]) rmSync(join(this.directory, name), { force: true });
   }
 
   vsctl(...args: readonly string[]): string {

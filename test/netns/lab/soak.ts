@@ -78,14 +78,14 @@ class Worker {
     this.#options = options;
     this.#tally = tally;
     this.#n = n;
-    this.#netns = `${cluster.id}-soak${n}`;
+    this.#netns = `${cluster.id}-soak${n}-${options.host}`;
   }
 
   async run(): Promise<void> {
     await must("ip", "netns", "add", this.#netns);
     for (let i = 0; this.#tally.pairs < this.#options.pairs; i++) {
       // Often the same id again, as a runtime that starts a container again.
-      await this.#pair(`soak-${this.#n}-${i % 3}`);
+      await this.#pair(`soak-${this.#options.host}-${this.#n}-${i % 3}`);
       this.#tally.pairs++;
     }
     await run("ip", "netns", "delete", this.#netns);

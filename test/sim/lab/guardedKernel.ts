@@ -11,8 +11,16 @@ function isPolicy({ kind }: Op["object"]): boolean {
   return kind === "nft" || kind === "element";
 }
 
+/** Called after every few operations, which are then one alone or a transaction of the tables. */
+export type AfterOps = (() => Promise<void>) | undefined;
+
 /** Law 4, and law 8: in each batch the policy comes before the ports. */
-export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what: string): Kernel {
+export function guarded(
+  kernel: FakeKernel,
+  clock: Clock,
+  mayWrite: () => boolean,
+  { what, afterOps }: { readonly what: string; readonly afterOps: () => AfterOps },
+): Kernel {
   return {
     netnsPrefix: kernel.netnsPrefix,
     observe: (workloads) => kernel.observe(workloads),
@@ -27,8 +35,10 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
       assert(firstPort < 0 || lastTable < firstPort, "a port before its policy");
       const results: OpResult[] = [];
       for (let from = 0; from < ops.length; ) {
-        const [end, waitMs] = turnFrom(ops, from);
+        const after = afterOps();
+        const [end, waitMs] = after === undefined ? turnFrom(ops, from) : [stepFrom(ops, from), 0];
         results.push(...(await kernel.apply(ops.slice(from, end), isStale)));
+        await after?.();
         if (waitMs > 0) await clock.sleep(waitMs);
         from = end;
       }
@@ -39,11 +49,17 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     watch: (poke, signal) => kernel.watch(poke, signal),
     underlayDevice: () => kernel.underlayDevice(),
     sendToGroup: () => kernel.sendToGroup(),
+    hostUse: () => kernel.hostUse(),
+    takeOver: () => kernel.takeOver(),
+    giveBack: () => kernel.giveBack(),
     holdGroups: () => kernel.holdGroups(),
+    inherit: (wanted) => kernel.inherit(wanted),
+    heed: () => kernel.heed(),
     echo: () => kernel.echo(),
     trials: () => kernel.trials(),
     blockingFilters: () => kernel.blockingFilters(),
     forwardFilters: () => kernel.forwardFilters(),
+    otherVxlans: () => kernel.otherVxlans(),
     troubles: () => kernel.troubles(),
     netnsId: (path) => kernel.netnsId(path),
     ownNetns: (id) => kernel.ownNetns(id),
@@ -71,4 +87,12 @@ function turnFrom(ops: readonly Op[], from: number): readonly [end: number, wait
   if (end > from) return [end, 20];
   while (end < ops.length && end - from < TURN_OPS && !isRemoval(ops[end])) end++;
   return [end, end - from === TURN_OPS ? 1 : 0];
+}
+
+/** What a real kernel changes in one step that others can see. */
+function stepFrom(ops: readonly Op[], from: number): number {
+  let end = from + 1;
+  const isTransaction = (op: Op | undefined) => op !== undefined && isPolicy(op.object);
+  while (isTransaction(ops[from]) && isTransaction(ops[end])) end++;
+  return end;
 }

@@ -12,7 +12,7 @@ import { FakeKernel } from "../../../src/kernel/fake.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import type { Snapshot } from "../../../src/model/resource.ts";
 import { type VirtualClock, WallClock } from "./clock.ts";
-import { guarded } from "./guardedKernel.ts";
+import { type AfterOps, guarded } from "./guardedKernel.ts";
 import { HostDisk } from "./hostDisk.ts";
 
 export const JOIN_TOKEN = "join-token-of-the-simulation-000000";
@@ -95,17 +95,18 @@ type AgentParts = {
   readonly transport: Transport;
   readonly random: () => number;
   readonly uid: () => string;
+  /** What this agent's kernel calls; asked for each time. */
+  readonly afterOps: () => AfterOps;
 };
 
-export function startAgent(host: Host, { transport, random, uid }: AgentParts): void {
+export function startAgent(host: Host, { transport, random, uid, afterOps }: AgentParts): void {
   assert.equal(host.running, undefined);
   const clock = host.wall.started();
-  const kernel = guarded(
-    host.kernel,
-    clock,
-    () => mirror.snapshot() !== undefined,
-    `${host.name}: kernel write before any snapshot`,
-  );
+  const isAlive = () => host.running?.agent === agent;
+  const kernel = guarded(host.kernel, clock, () => mirror.snapshot() !== undefined, {
+    what: `${host.name}: kernel write before any snapshot`,
+    afterOps: () => unlessDead(afterOps(), isAlive),
+  });
   const saved = host.saved === undefined ? {} : { saved: host.saved };
   const refused = new Set<number>();
   host.credential = host.token;
@@ -160,6 +161,15 @@ export function startAgent(host: Host, { transport, random, uid }: AgentParts): 
   host.running = { agent, attacher: agent.attacher, stop, mirror, blockLease };
   host.ended = undefined;
   void agent.run(stop.signal).catch((error: unknown) => (host.ended = error));
+}
+
+/** What a killed agent has begun, it does not end. */
+function unlessDead(after: AfterOps, isAlive: () => boolean): AfterOps {
+  if (after === undefined) return undefined;
+  return async () => {
+    if (isAlive()) await after();
+    if (!isAlive()) await new Promise(() => undefined);
+  };
 }
 
 /** A killed agent's promises go on in this process; its journal must not be written by them any more. */

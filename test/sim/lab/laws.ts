@@ -10,7 +10,7 @@ import { formatIp, ipOf } from "../../../src/model/address.ts";
 import { nameOnHost } from "../../../src/model/endpointName.ts";
 import type { Endpoint, Snapshot } from "../../../src/model/resource.ts";
 import type { Host } from "./host.ts";
-import type { Machine } from "./packets.ts";
+import type { Machine } from "./here.ts";
 import { assertReach } from "./reach.ts";
 
 type Hosts = ReadonlyMap<string, Host>;

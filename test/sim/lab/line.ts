@@ -13,6 +13,7 @@ export type Wire = {
   readonly control: Control | undefined;
   /** Chance in a hundred that a request or its answer is lost. */
   readonly lossPercent: number;
+  readonly repeatsReports: boolean;
 };
 
 export const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
@@ -43,6 +44,12 @@ export function lineOf(wire: Wire, host: Host): Transport {
     report: (report) =>
       ask(async (control) => {
         viewer(control);
+        const sent = copy(report);
+        if (wire.repeatsReports && wire.random(8) === 0)
+          void wire.clock
+            .sleep(wire.random(400))
+            .then(() => wire.control?.report(sent))
+            .catch(() => undefined);
         await control.report(copy(report));
         host.heardAtMs = wire.clock.nowMs();
         return heardBy(control);
@@ -110,6 +117,6 @@ async function* watch(
   if (!signal.aborted) throw away();
 }
 
-function heardBy({ reclaimAfterMs }: Control): Heard {
-  return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
+function heardBy({ liveness: { suspectAfterMs, reclaimAfterMs } }: Control): Heard {
+  return { suspectAfterMs, ...(reclaimAfterMs === undefined ? {} : { reclaimAfterMs }) };
 }

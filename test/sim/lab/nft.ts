@@ -252,9 +252,8 @@ function fieldOf(name: string, frame: Frame): Value | undefined {
   if (name === "meta mark") return BigInt(frame.mark);
   // Nothing here is in fragments.
   if (name === "frag frag-off") return undefined;
-  // To one: nothing here sends to many.
-  if (name === "meta pkttype") return 0n;
   const { bytes } = frame;
+  if (name === "meta pkttype") return kindOfTarget(bytes);
   const type = bitsOf(bytes, 96, 16);
   const head = type === ETHER.ip ? 20 : 40;
   const protocol = type === ETHER.ip ? bitsOf(bytes, 14 * 8 + 72, 8) : bitsOf(bytes, 14 * 8 + 48, 8);
@@ -266,6 +265,12 @@ function fieldOf(name: string, frame: Frame): Value | undefined {
   if (kind === "ether") return bitsOf(bytes, at, bits);
   if (kind === "ip" || kind === "ip6") return type === ETHER[kind] ? bitsOf(bytes, 14 * 8 + at, bits) : undefined;
   return protocol === PROTOCOLS[kind] ? bitsOf(bytes, (14 + head) * 8 + at, bits) : undefined;
+}
+
+/** To one, to all, or to many. */
+function kindOfTarget(bytes: Uint8Array): bigint {
+  if (((bytes[0] ?? 0) & 1) === 0) return 0n;
+  return bytes.subarray(0, 6).every((byte) => byte === 255) ? 1n : 2n;
 }
 
 function bitsOf(bytes: Uint8Array, from: number, length: number): bigint | undefined {

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { contains, cidrOf, ipOf } from "../../../src/model/address.ts";
 import type { Rule } from "../../../src/model/group.ts";
 import type { Endpoint, Network, Snapshot } from "../../../src/model/resource.ts";
-import { type Machine, type Packet, Wire } from "./packets.ts";
+import type { Packet } from "./frames.ts";
+import type { Machine } from "./here.ts";
+import { Wire } from "./packets.ts";
 
 type Place = {
   readonly endpoint: Endpoint;

@@ -27,6 +27,10 @@ export class World {
   disk: Promise<void> = Promise.resolve();
   /** Chance in a hundred that a request or its answer is lost. */
   lossPercent = 0;
+  /** Whether a report may come a second time, after later ones. */
+  repeatsReports = false;
+  /** Called after each step of a change to a host's kernel; then changes are made in the smallest steps. */
+  afterOps: ((host: Host) => Promise<void>) | undefined;
   /** Hosts that the server gave up by itself, by the uid they had. */
   readonly givenUp = new Set<string>();
   readonly #liveness: LivenessSettings | undefined;
@@ -123,6 +127,7 @@ export class World {
       transport: lineOf(this, host),
       random: () => this.random(1000) / 1000,
       uid: () => `local-${++this.#uids}`,
+      afterOps: () => this.afterOps?.bind(undefined, host),
     });
   }
 

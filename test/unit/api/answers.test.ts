@@ -189,7 +189,7 @@ test("a report that cannot be taken is refused; an agent hears the server's revi
   isProblem(await ask("PUT", "/v1/hosts/h9/report", { ...report, host: "h9" }), "host-unknown", /no host "h9"/);
   const [token] = tokens;
   const heard = await must("PUT", "/v1/hosts/h1/report", report, { token });
-  assert.deepEqual(heard.body, { revision: control.revision, reclaimAfterMs: 3_600_000 });
+  assert.deepEqual(heard.body, { revision: control.revision, suspectAfterMs: 30_000, reclaimAfterMs: 3_600_000 });
   const host = { token, headers: { "weft-history": "other@7" } };
   isProblem(await ask("GET", "/v1/snapshot", undefined, host), "another-history", /revision 7 of history other/);
   isProblem(await ask("GET", "/v1/watch?from=7", undefined, host), "another-history", /history other/);

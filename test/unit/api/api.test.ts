@@ -54,7 +54,7 @@ test("every answer fits the schema that the OpenAPI document gives it", async ()
   await ask("PUT", "/v1/networks/dcos", { spec: { subnets: [{ cidr: "9.0.0.0/24", hostPrefix: 24 }] } });
   fits("Vrf", (await ask("PUT", "/v1/vrfs/tenant", { spec: {} })).body);
   fits("Endpoint", (await ask("POST", "/v1/endpoints", web)).body);
-  fits("Done", (await ask("PUT", "/v1/hosts/h1/report", report)).body);
+  fits("Heard", (await ask("PUT", "/v1/hosts/h1/report", report)).body);
   const status = (await ask("GET", "/v1/status")).body;
   fits("ClusterStatus", status);
   assert.deepEqual(
@@ -148,7 +148,7 @@ test("every refusal is one clear problem and changes nothing", async () => {
       [
         put({ subnets: [{ cidr: 7 }] }),
         "request-invalid",
-        /spec.subnets\[0\].cidr: expected string, got 7/,
+        /spec.subnets\[0\].cidr: expected a string, got 7/,
         "spec.subnets[0].cidr",
       ],
       [put({ subnets, colour: "blue" }), "request-invalid", /spec.colour: unknown field/, "spec.colour"],

@@ -143,7 +143,7 @@ test("of a name that is not there each kind says what is missing and where to lo
 /** Fields of answers; `?`: may be missing. What a resource has is the model's own schema. */
 const FIELDS = `
 Migrated: migration moves
-Joined: cluster token host reclaimAfterMs?
+Joined: cluster token host suspectAfterMs reclaimAfterMs?
 LeaseHistory: items items[].network items[].address items[].endpoint items[].owner items[].ifname items[].host
   items[].mac items[].fromMs items[].untilMs?
 ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven paths.unproven[].hosts
@@ -161,6 +161,7 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
   hosts[].status.groups[].named[].host hosts[].status.groups[].named[].state hosts[].status.groups[].named[].sinceMs
   hosts[].status.groups[].named[].obstacle? hosts[].status.policyFailed? hosts[].status.reportedAtMs
   hosts[].status.lagMs? conditions conditions[].reason conditions[].object conditions[].host? conditions[].message
+  conditions[].waitsFor? conditions[].waitsFor[].host conditions[].waitsFor[].why
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
   holds freed cursors securityGroups conversions physicalNetworks
@@ -170,7 +171,7 @@ ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
 PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.driver ways[].channel.port ways[].state
   ways[].size ways[].why? problems
 Done: revision
-Heard: revision reclaimAfterMs?
+Heard: revision suspectAfterMs reclaimAfterMs?
 Version: version cluster
 Problem: type title status detail reason what where? why? fix blockers?
 `;

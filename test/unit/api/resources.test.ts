@@ -182,7 +182,7 @@ test("hosts: drained and resumed by their ETag; reclaimed after a look; what an 
   const { token, reclaimAfterMs } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
   assert.equal(reclaimAfterMs, 600_000);
   const heard = await ask("PUT", "/v1/hosts/h1/report", report, { token });
-  assert.deepEqual(heard.body, { revision: 1, reclaimAfterMs: 600_000 });
+  assert.deepEqual(heard.body, { revision: 1, suspectAfterMs: 30_000, reclaimAfterMs: 600_000 });
   const drained = await ask("POST", "/v1/hosts/h1/drain", undefined, { headers: { "if-match": '"1"' } });
   assert.deepEqual([drained.status, drained.headers["etag"], drained.body.spec.drained], [200, '"2"', true]);
   isProblem(

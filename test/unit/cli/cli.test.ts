@@ -37,6 +37,23 @@ describe("usage", () => {
     assert.match((await weft(["help", "network"])).stdout, /^ {2}list, ls|^ {2}list\|ls|^ {2}list/m);
   });
 
+  test("the overview names every verb of a noun", async () => {
+    const overview = (await weft(["--help"])).stdout.replaceAll(/\n {6,}/g, " ");
+    const nouns = /Resources:\n([\s\S]*?)\n\n/.exec(overview)?.[1]?.split("\n") ?? [];
+    assert.equal(nouns.length, 9);
+    await Promise.all(
+      nouns.map(async (about) => {
+        const [noun = ""] = about.trim().split(/[ ,]/);
+        const { stdout } = await weft([noun, "--help"]);
+        const verbs = [...(stdout.split("Commands:")[1] ?? "").matchAll(/^ {2}([a-z-]+)/gm)].map(
+          ([, verb = ""]) => verb,
+        );
+        const unsaid = verbs.filter((verb) => verb !== "help" && !new RegExp(`\\b${verb}\\b`).test(about));
+        assert.deepEqual(unsaid, [], noun);
+      }),
+    );
+  });
+
   test("a misspelt word is 2, with the nearest one", async () => {
     const noun = await weft(["netwrok", "list"]);
     assert.deepEqual([noun.code, noun.stdout], [2, ""]);
@@ -229,7 +246,7 @@ describe("pools and members", () => {
 
   test("import apcera: a dry run says what it would make, again is nothing, a mistake has its place", async () => {
     const dry = await weft(["import", "apcera", "-", "--dry-run"], { input: CONF });
-    assert.match(dry.stdout, /^\+ pool\/apcera would be created\n$/);
+    assert.match(dry.stdout, /^\+ pool\/apcera would be created\n {4}/);
     assert.match(dry.stderr, /ignored, not about virtual networks: chef\.continuum\.router\nonly a dry run/);
     assert.deepEqual(await json("pool", "list"), []);
     assert.match((await weft(["import", "apcera", "-"], { input: CONF })).stderr, /imported at revision \d+/);

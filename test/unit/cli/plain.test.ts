@@ -73,10 +73,19 @@ test("what is given is answered in the same words", async () => {
   await fails("attach --netns a --pid 1 --network b", 2, /both --netns and --pid/);
   await fails("host accept-history h1 --all", 2, /both names and --all/);
   await fails("network create x --subnet 10.1.0.0/16 --mtu abc", 2, /like --mtu=1400/);
-  await fails("network create x --subnet 10.1.0.0/16 --mtu 5", 2, /do {5}choose a number >= \d+/);
+  await fails("network create x --subnet 10.1.0.0/16 --mtu 5", 2, /do {5}choose at least \d+/);
   await fails(`apply -f ${line.folder}`, 2, /it is a directory/);
   await fails(`apply -f ${line.folder}/none.yaml`, 2, /there is no such file/);
   assert.match((await weft(["lease", "list", "--owner", "nope"])).stdout, /^$|you asked for/);
+});
+
+test("one host alone has no way to try, and is not tried", async () => {
+  await line.joinHost("p1", "172.31.9.1");
+  await line.joinHost("p2", "172.31.9.2");
+  const { code, stderr } = await weft(["host", "preflight", "--host", "p1"]);
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /do {5}name another: --host p1 --host OTHER/);
+  assert.doesNotMatch(stderr, /trying/);
 });
 
 test("what is wrong with the server is told before a missing token", async () => {

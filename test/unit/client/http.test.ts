@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createRawServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { after, test } from "node:test";
 import { text } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
@@ -48,6 +48,12 @@ function fault(reason: Reason, pattern = /./): (error: unknown) => boolean {
 const json = (response: ServerResponse, status: number, body: unknown, type = "application/json") =>
   response.writeHead(status, { "content-type": type }).end(JSON.stringify(body));
 const get = { method: "GET", path: "/v1/x" } as const;
+
+test("a socket may be named from where the process runs", async () => {
+  await serving((_request, response) => json(response, 200, "there"), join(directory, "near.sock"));
+  const url = `unix:${relative(process.cwd(), join(directory, "near.sock"))}`;
+  assert.equal((await to(url).request(get)).body, "there");
+});
 
 test("asks with method, path, token and body, and gives back the answer", async () => {
   const client = await serving(async (request, response) => {

@@ -406,12 +406,12 @@ test("a network changes live: what endpoints do not stand on", async () => {
     ["subnets", v4("10.8.0.0/16")],
     ["subnets", v4("10.7.0.0/17")],
     ["subnets", v4("fd00:7::/64")],
-    ["subnets", { subnets: [{ cidr: "10.7.0.0/16", gateway: "10.7.0.9" }, { cidr: "fd00:7::/64" }] }],
+    ["gateway", { subnets: [{ cidr: "10.7.0.0/16", gateway: "10.7.0.9" }, { cidr: "fd00:7::/64" }] }],
     ["vrf", { ...free, vrf: "other" }],
     ["ipam", v4("10.7.0.0/16", 24)],
   ];
   for (const [field, spec] of attempts) {
-    const text = new RegExp(`the ${field} of network "blue" cannot change: endpoints use`);
+    const text = new RegExp(`\`${field}\` of network "blue" cannot change: endpoints use`);
     const fault = await refuses(lab, "in-use", text, () => lab.put("blue", spec));
     assert.deepEqual(fault.detail.blockers, ["web.eth0"]);
   }

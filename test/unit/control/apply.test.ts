@@ -102,9 +102,10 @@ test("apply is judged by what it comes to: networks may change places, with the 
   await refuses(lab, "overlap", /overlaps network "b"/, () => apply([net("a", "10.1.0.0/16", 24)]));
   // With endpoints a network stays where it is, and so nobody can take its place.
   await lab.attach("b", "h1", "web", { addresses: ["10.1.0.2"] });
-  await refuses(lab, "in-use", /subnets of network "b" cannot change/, () =>
+  await refuses(lab, "in-use", /`subnets` of network "b" cannot change/, () =>
     apply([net("a", "10.1.0.0/16", 24), net("b", "10.3.0.0/16", 24)]),
   );
+  await refuses(lab, "in-use", /`hostPrefix` of network "b" cannot change/, () => apply([net("b", "10.1.0.0/16", 25)]));
 });
 
 test("apply forces nothing: what a network's leases stand on stays, or all of it is refused", async () => {

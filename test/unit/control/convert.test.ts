@@ -5,7 +5,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Control } from "../../../src/control/control.ts";
 import { NETWORK_FIELDS, PHASES } from "../../../src/model/kinds/conversion.ts";
-import { carriageOf, phaseAfter, phasesOf, withCarriage } from "../../../src/model/conversion.ts";
+import { switchedDevice } from "../../../src/model/driver.ts";
+import { carriageOf, conversionText, phaseAfter, phasesOf, withCarriage } from "../../../src/model/conversion.ts";
 import type { Conversion, Network, Vrf } from "../../../src/model/resource.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 import { ADMIN, type Lab, openLab, refuses, reportOf, v4 } from "./lab.ts";
@@ -96,6 +97,26 @@ test("without endpoints all of it changes at once, also what is on its way", asy
   assert.equal((await network(lab)).spec.vni, 97);
 });
 
+test("a network in the hosts' own namespace is used by its hosts, also without endpoints", async () => {
+  const lab = await openLab();
+  for (const n of [1, 2]) await lab.join(n);
+  const subnets = [{ cidr: "10.9.0.0/24" }];
+  const hostAddresses = [{ host: "h1", address: "10.9.0.1/24" }];
+  for (const more of [{ hostAddresses }, { hostAddresses: "auto" }, { hosts: ["h1"] }] as const) {
+    await lab.put("mgmt", { placement: "host", subnets, ...more });
+    await lab.put("mgmt", { ...(await network(lab, "mgmt")).spec, vni: 77 });
+    assert.equal((await find(lab, "host"))?.spec.phase, "receive", JSON.stringify(more));
+    await cancel(lab, "host");
+    const { spec } = await vrf(lab, "host");
+    await lab.control.write({ verb: "put", kind: "vrf", name: "host", spec: { ...spec, tunnelPort: 8472 } });
+    assert.deepEqual((await find(lab, "host"))?.spec.to.tunnelPort, 8472);
+    await lab.control.write({ verb: "delete", kind: "network", name: "mgmt" });
+  }
+  await lab.put("mgmt", { placement: "host", subnets, hosts: [] });
+  await lab.put("mgmt", { ...(await network(lab, "mgmt")).spec, vni: 78 });
+  assert.equal(await find(lab, "host"), undefined, "nobody has it");
+});
+
 test("a network or VRF that goes takes its conversion along", async () => {
   const of = { network: { vni: 99 }, vrf: { tunnelPort: 8472 } };
   for (const kind of ["network", "vrf"] as const) {
@@ -117,9 +138,13 @@ test("one at a time in a VRF; the former VNI is nobody else's; other changes are
   const lab = await two();
   const { vni = 0 } = (await network(lab)).spec;
   await put(lab, { vni: 99 });
-  await refuses(lab, ["in-use", "conversion/blue"], /conversion of network "blue" is in phase receive/, () =>
-    putVrf(lab, { tunnelPort: 8472 }),
+  const busy = await refuses(
+    lab,
+    ["in-use", "conversion/blue"],
+    /conversion of network "blue" is in phase receive/,
+    () => putVrf(lab, { tunnelPort: 8472 }),
   );
+  assert.equal(busy.detail.why, "a VRF has one conversion at a time");
   await refuses(lab, "in-use", /weft network conversion cancel blue/, () => put(lab, { mtu: 1400 }));
   await refuses(lab, "vni-taken", /belongs to network\/blue/, () => lab.put("green", { ...v4("10.8.0.0/16"), vni }));
   await put(lab, { description: "x" });
@@ -163,6 +188,48 @@ test("the server's word counts only for what it saw: of this phase, and of all h
   assert.equal(await phase(lab), "send", "that was said of the phase before");
 });
 
+test("a refused change leaves the VNI with the network, or VRF, that has it", async () => {
+  const lab = await two();
+  const vni = (await network(lab)).spec.vni ?? assert.fail();
+  await refuses(lab, "mtu-invalid", /MTU/, () => put(lab, { vni: 7000, mtu: 9000 }));
+  await refuses(lab, "vni-taken", /belongs to network\/blue/, () => lab.put("green", { ...v4("10.8.0.0/16"), vni }));
+  assert.notEqual((await lab.put("green", v4("10.8.0.0/16"))).spec.vni, vni);
+});
+
+test("it does not go back to what a host that joined since cannot carry", async () => {
+  const lab = await two();
+  await put(lab, { mtu: 1450 });
+  for (let n = 0; n < 2; n++) await advance(lab);
+  assert.equal(await find(lab), undefined);
+  await put(lab, { mtu: 1400 });
+  const token = await lab.join(3, { underlayMtu: 1450 });
+  await refuses(
+    lab,
+    ["mtu-invalid", "conversion/blue"],
+    /cannot go back.*MTU 1450 does not fit.*host "h3" has an underlay MTU of 1450, which leaves 1400/s,
+    () => cancel(lab),
+  );
+  const claim = { host: "h3", underlay: "192.168.0.3", underlayMtu: 1500, hostPrefixes: [] };
+  await lab.control.join(claim, token);
+  await cancel(lab);
+  assert.equal((await network(lab)).spec.mtu, 1450);
+  // Without a host's own way no MTU is in question, and what all hosts carry is found anew.
+  await put(lab, { mtu: undefined });
+  await lab.control.join({ ...claim, underlayMtu: 1450 }, token);
+  assert.ok(await find(lab));
+});
+
+test("it does not go back to a driver that a host with a block cannot", async () => {
+  const lab = await openLab();
+  const features = { features: ["vxlan", "gre", "isolated"] } as const;
+  for (const n of [1, 2]) await lab.join(n, features);
+  await lab.put("blue", { ...v4("10.7.0.0/16", 24), driver: "gre" });
+  for (const n of [1, 2]) await lab.attach("blue", `h${n}`, `w${n}`, { addresses: [`10.7.${n - 1}.2`] });
+  await put(lab, { driver: "vxlan" });
+  await lab.join(3, { features: ["vxlan", "isolated"] });
+  await refuses(lab, ["feature-missing", "conversion/blue"], /cannot go back.*needs GRE devices/s, () => cancel(lab));
+});
+
 test("cancelled before anything is sent another way it ends; after that it goes back, once", async () => {
   const lab = await two();
   const before = (await network(lab)).spec;
@@ -192,6 +259,21 @@ test("cancelled before anything is sent another way it ends; after that it goes 
   assert.equal((await find(lab))?.revision, revision, "the same again changes nothing");
   await advance(lab);
   assert.equal(await find(lab), undefined);
+});
+
+test("hosts take both ways until the end: one that cannot gets no endpoint", async () => {
+  const lab = await openLab();
+  const all = { features: ["vxlan", "gre", "isolated"] } as const;
+  for (const n of [1, 2]) await lab.join(n, all);
+  await lab.put("blue", { ...v4("10.7.0.0/16"), driver: "gre" });
+  for (const n of [1, 2]) await lab.attach("blue", `h${n}`, `w${n}`);
+  await put(lab, { driver: "vxlan" });
+  await lab.join(3, { features: ["vxlan"] });
+  await refuses(lab, "feature-missing", /host "h3" cannot carry network "blue": driver gre needs/, () =>
+    lab.attach("blue", "h3", "w3"),
+  );
+  for (let n = 0; n < 3; n++) await advance(lab);
+  await lab.attach("blue", "h3", "w3");
 });
 
 /** What may happen to a cluster while a conversion runs, each at any moment. */
@@ -319,3 +401,49 @@ class Running {
     this.#looking.abort();
   }
 }
+
+test("a device with a given name: another VNI needs another name; another port has a name of Weft's", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  const spec = { ...v4("10.7.0.0/16"), placement: "host", device: "encap", vni: 7 } as const;
+  await lab.put("blue", spec);
+  await lab.attach("blue", "h1", "w1");
+  const change = (fields: object) => () => lab.put("blue", { ...spec, ...fields });
+  await refuses(lab, ["in-use", "spec.device"], /cannot get another name/, change({ device: "other" }));
+  await refuses(lab, ["in-use", "spec.device"], /two devices called encap/, change({ vni: 8 }));
+  const { device: _, ...bare } = spec;
+  await lab.put("blue", { ...bare, vni: 8 });
+  const { from, to } = (await find(lab, "host"))?.spec ?? assert.fail();
+  assert.deepEqual([from.device, to.device], ["encap", undefined]);
+  const names = (vrfSpec: object) => switchedDevice({ driver: "vxlan", device: "encap" }, 7, vrfSpec);
+  assert.deepEqual([names({}), names({ alternate: true })], ["encap", "wx7b"]);
+});
+
+test("what a condition says of a conversion: whom it waits for, and what comes when all are there", async () => {
+  const lab = await two();
+  const told = async () => (await lab.control.status()).conditions.find(({ reason }) => reason === "converting");
+  const report = (revision: number) =>
+    Promise.all(["h1", "h2"].map((host) => lab.control.report(reportOf(host, { revision }))));
+  await put(lab, { vni: 99, mtu: 1400 });
+  assert.deepEqual(
+    (await told())?.waitsFor?.map(({ host }) => host),
+    ["h1", "h2"],
+  );
+  const next = {
+    narrow: "they take packets both ways next",
+    receive: "they send the new way next",
+    send: "the former tunnel goes in a second",
+  };
+  for (const [each, text] of Object.entries(next)) {
+    await report((await find(lab))?.revision ?? 0);
+    const { message = "", waitsFor } = (await told()) ?? {};
+    assert.match(message, new RegExp(`phase ${each}, done on all hosts: ${text}$`));
+    assert.deepEqual(waitsFor, []);
+    await advance(lab);
+  }
+});
+
+test("in words: what is absent is said as what it comes to", () => {
+  const text = conversionText({ from: {}, to: { peers: "multicast", group: "239.0.0.7", ttl: 5 } });
+  assert.equal(text, "peers unicast to multicast, group none to 239.0.0.7, ttl auto to 5");
+});

@@ -55,8 +55,22 @@ const REFUSED: readonly (readonly [string, Partial<NetworkInput>, Parameters<typ
   ["another family", { group: "ff05::5" }, ["family-wrong", "spec.group"], /IPv6, and no host has an underlay/],
   ["a local network", { ...v4("10.9.0.0/16", 24) }, ["request-invalid", "spec.peers"], /local network cannot/],
   ["no name of a device", { underlayDevice: "a/b" }, ["name-invalid", "spec.underlayDevice"], /cannot be the name/],
+  [
+    "a command for a device",
+    { underlayDevice: "a;reboot" },
+    ["name-invalid", "spec.underlayDevice"],
+    /cannot be the name/,
+  ],
   ["an outsider that is none", { outsiders: ["x"] }, ["address-invalid", "spec.outsiders[0]"], /no address or network/],
-  ["anybody", { outsiders: ["10.0.0.1", "0.0.0.0/0"] }, ["address-invalid", "spec.outsiders[1]"], /anybody/],
+  ["anybody", { outsiders: ["10.0.0.1", "0.0.0.0/0"] }, ["address-invalid", "spec.outsiders[1]"], /any address/],
+  ["half of all", { outsiders: ["0.0.0.0/1"] }, ["address-invalid", "spec.outsiders[0]"], /wider than a \/8/],
+  ["more than a /8", { outsiders: ["10.0.0.0/7"] }, ["address-invalid", "spec.outsiders[0]"], /wider than a \/8/],
+  [
+    "three times a /8",
+    { outsiders: ["10.0.0.0/8", "11.0.0.0/8", "12.0.0.1"] },
+    ["address-invalid", "spec.outsiders"],
+    /more than 2 times a \/8/,
+  ],
   ["host bits", { outsiders: ["10.0.0.1/24"] }, ["address-invalid", "spec.outsiders[0]"], /host bits/],
   ["another family's", { outsiders: ["2001:db8::1"] }, ["address-invalid", "spec.outsiders[0]"], /group is IPv4/],
   [
@@ -80,6 +94,8 @@ test("outsiders are kept canonical, and what is in another is left out", async (
   await lab.join(1);
   const outsiders = ["172.29.0.7", "172.29.1.0/24", "172.29.1.9/32", "172.29.0.7"];
   assert.deepEqual((await lab.put("a", many({ outsiders }))).spec.outsiders, ["172.29.0.7", "172.29.1.0/24"]);
+  const wide = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8", "10.1.0.0/16"];
+  assert.deepEqual((await lab.put("a", many({ outsiders: wide }))).spec.outsiders, wide.slice(0, 4));
 });
 
 test("the MTU has to fit through the device, not through the underlay", async () => {
@@ -171,6 +187,18 @@ test("a group may be reached by the device of a physical network, whatever each 
     device: "ens7",
   });
   assert.equal(tunnelEnd(spec, host), undefined);
+  // Taken over: the bridge has the addresses now, and no larger packets than its own.
+  const moved = {
+    name: "ens7",
+    mtu: 9000,
+    onBridge: ["fd29::2", "172.29.0.2"],
+    ownBridge: { name: "wb-a", mtu: 1500 },
+  };
+  assert.deepEqual(tunnelEnd(spec, { ...host, devices: [moved], physical: [{ name: "encap", device: "ens7" }] }), {
+    underlay: "172.29.0.2",
+    underlayMtu: 1500,
+    device: "wb-a",
+  });
   await refuses(lab, ["request-invalid", "spec.underlayDevice"], /both/, () =>
     lab.put("a", many({ vni: 236, parent: "encap", underlayDevice: "eth2" })),
   );

@@ -57,6 +57,8 @@ const REFUSED: readonly (readonly [what: string, more: object, where: string, wh
   ["a tunnel on a physical network", { tunnel: "vxlan", parent: "dc" }, "spec.parent", /cross the hosts' underlay/],
   ["a parent and a bridge", { parent: "dc", bridge: "br0" }, "spec.bridge", /either a parent or a bridge/],
   ["a bridge of 16 characters", { bridge: "a234567890123456" }, "spec.bridge", /15 characters/],
+  ["a bridge of a physical network", { bridge: "wop-dc", vlan: 100 }, "spec.bridge", /segment of another/],
+  ["a bridge of another's tunnels", { bridge: "wob4096" }, "spec.bridge", /segment of another/],
   ["an outer VLAN", { parent: "dc", outerVlan: 7 }, "spec.outerVlan", /its ports have one tag/],
   ["an unknown parent", { parent: "nowhere" }, "spec.parent", /nowhere/],
   [
@@ -84,8 +86,11 @@ for (const [what, more, where, why] of REFUSED)
 test("two networks on one bridge, or on one physical network, are two segments", async () => {
   const lab = await labWith();
   await lab.put("a", byOvs({ bridge: "br-int" }));
-  await refuses(lab, ["vlan-taken", "spec.vlan"], /what has no tag on bridge br-int belongs to network "a"/, () =>
-    lab.put("b", byOvs({ bridge: "br-int" })),
+  await refuses(
+    lab,
+    ["vlan-taken", "spec.vlan"],
+    /the frames without a tag on bridge br-int belong to network "a"/,
+    () => lab.put("b", byOvs({ bridge: "br-int" })),
   );
   await lab.put("b", byOvs({ bridge: "br-int", vlan: 5, trunks: ["20-30"] }));
   await refuses(lab, ["vlan-taken", "spec.vlan"], /VLAN 25 on bridge br-int belongs to network "b"/, () =>
@@ -115,14 +120,39 @@ test("a UDP port is of Open vSwitch's tunnels, or of others", async () => {
   await lab.control.write({ verb: "delete", kind: "network", name: "a" });
   await vrf(4790);
   await refuses(lab, ["in-use", "spec.tunnelPort"], /UDP port 4790.*VRF "red" uses it/, () => lab.put("a", byOvs()));
+  // Nor while hosts still have the port.
+  await lab.put("n", { vrf: "red", subnets: [{ cidr: "10.240.0.0/24" }] });
+  await lab.attach("n", "h1", "one");
+  await vrf(4789);
+  await refuses(lab, ["in-use", "spec.tunnelPort"], /the conversion of VRF "red" uses it/, () => lab.put("a", byOvs()));
   await lab.put("a", byOvs({ tunnel: "gre" }));
+});
+
+test("another tunnel port of its VRF is not waited for by hosts: no packet of Open vSwitch has it", async () => {
+  const lab = await labWith();
+  await lab.put("a", byOvs());
+  await lab.attach("a", "h1", "w");
+  const spec = parsePut("vrf", { spec: { tunnelPort: 8472 } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "a", spec });
+  const { vrfs, conversions } = await lab.snapshot();
+  assert.deepEqual([vrfs.find(({ name }) => name === "a")?.spec.tunnelPort, conversions], [8472, []]);
+  // With one that has it, they follow.
+  await lab.put("b", { subnets: [{ cidr: "10.201.0.0/24" }], vrf: "a" });
+  await lab.attach("b", "h1", "v");
+  await lab.control.write({
+    verb: "put",
+    kind: "vrf",
+    name: "a",
+    spec: parsePut("vrf", { spec: { tunnelPort: 4789 } }),
+  });
+  assert.equal((await lab.snapshot()).conversions.length, 1);
 });
 
 test("how frames cross does not change while there are endpoints", async () => {
   const lab = await labWith();
   await lab.put("a", byOvs({ bridge: "br-int", vlan: 5 }));
   await lab.attach("a", "h1", "w");
-  await refuses(lab, ["in-use", undefined], /bridge of network "a" cannot change/, () =>
+  await refuses(lab, ["in-use", undefined], /`bridge` of network "a" cannot change/, () =>
     lab.put("a", byOvs({ bridge: "br-other", vlan: 5, subnets: [{ cidr: "10.200.0.0/24" }] })),
   );
 });

@@ -75,7 +75,7 @@ test("refused: blocks there, a VRF that has networks already, a placement that c
   await lab.put("moves", v4("10.7.0.0/16"));
   await lab.put("moves", here("10.7.0.0/16"));
   await lab.attach("moves", "h1", "web");
-  await refuses(lab, "in-use", /the placement of network "moves" cannot change/, () =>
+  await refuses(lab, "in-use", /`placement` of network "moves" cannot change/, () =>
     lab.put("moves", { ...v4("10.7.0.0/16"), placement: "own" }),
   );
 });
@@ -162,16 +162,63 @@ test("hosts' own addresses are given, or allocated one per host and subnet; endp
   for (const [address, more, expected, text] of [
     ["10.9.1.9", {}, "address-outside", /not an address of the network/],
     ["10.9.0.9/16", {}, "address-outside", /length of its prefix/],
+    ["10.9.0.9/24/24", {}, "address-outside", /length of its prefix/],
     ["10.9.0.9", { placement: "own", vrf: "v" }, "request-invalid", /no address of their own/],
     ["10.9.0.9", { subnets: [{ cidr: "10.9.0.0/24", gateway: "10.9.0.1" }] }, "request-invalid", /beside the gateway/],
     ["10.9.0.9", { hostAddresses: [{ host: "h9", address: "10.9.0.9" }] }, "host-unknown", /h9/],
     ["10.9.0.9", { bridge: "wb-x" }, "name-invalid", /cannot be the name/],
     ["10.9.0.9", { bridge: "no/name" }, "name-invalid", /cannot be the name/],
+    ...["wv-other", "wo4096", "wop-lan", "wt7", "all", "default"].map(
+      (bridge) => ["10.9.0.9", { bridge }, "name-invalid", /by themselves/] as const,
+    ),
   ] as const)
     await refuses(lab, expected, text, () => lab.put("other", given(address, more)));
+  // MACs of hosts follow from the last 32 bits of their addresses.
+  const six = { subnets: [{ cidr: "fd09::/64", gateway: "none" }] };
+  const [one, alike] = ["fd09::1:0:1/64", "fd09::2:0:1/64"].map((address, i) => ({ host: `h${1 + 2 * i}`, address }));
+  await refuses(
+    lab,
+    ["address-taken", "spec.hostAddresses"],
+    /"h3" would have MAC 0a:5b:00:00:00:01 there, as host "h1"/,
+    () => lab.put("six", given("", { ...six, hostAddresses: [one ?? assert.fail(), alike ?? assert.fail()] })),
+  );
+  await lab.put("six", { ...six, placement: "host", hosts: ["h1"] });
+  await lab.attach("six", "h1", "y", { mac: "0a:5b:00:00:00:01" });
+  await refuses(lab, ["address-taken", "spec.hostAddresses"], /as endpoint "y.eth0" has/, () =>
+    lab.put("six", given("fd09::1:0:1", six)),
+  );
   await lab.put("other", { ...here("10.10.0.0/24"), bridge: "br-mgmt" });
   await refuses(lab, "name-taken", /br-mgmt/, () => lab.put("third", { ...here("10.11.0.0/24"), bridge: "br-mgmt" }));
   await refuses(lab, "request-invalid", /no given bridge/, () =>
     lab.put("third", { ...v4("10.11.0.0/24"), bridge: "br" }),
+  );
+});
+
+test("what hosts have already: a device with a name, and permission to take over; where that can be", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  const wish = { bridge: "br-mgmt", device: "encap-mgmt", takeOver: true, forwardDelay: 0 } as const;
+  await lab.put("mgmt", here("10.7.0.0/16", wish));
+  const { bridge, device, takeOver, forwardDelay } = (await specOf(lab, "mgmt")) ?? {};
+  assert.deepEqual({ bridge, device, takeOver, forwardDelay }, wish);
+  await lab.put("mgmt", here("10.7.0.0/16", { ...wish, takeOver: false }));
+  assert.equal((await specOf(lab, "mgmt"))?.takeOver, undefined, "a default is not written");
+  const refused = (field: string, what: RegExp, spec: Partial<NetworkInput>) =>
+    refuses(lab, ["request-invalid", `spec.${field}`], what, () => lab.put("x", here("10.9.0.0/16", spec)));
+  await refused("device", /driver gre has no given name.*one for each peer/s, { driver: "gre", device: "a" });
+  await refused("device", /driver bridge.*its physical network/s, { driver: "bridge", device: "a" });
+  await refused("takeOver", /driver ovs cannot be taken over.*Open vSwitch makes it/s, {
+    driver: "ovs",
+    takeOver: true,
+  });
+  await refused("takeOver", /namespace of its own/, { placement: "own", takeOver: true });
+  await refused("device", /namespace of its own has no given device/, { placement: "own", device: "a" });
+  await refused("forwardDelay", /1 s is too short.*802\.1D/s, { stp: true, forwardDelay: 1 });
+  for (const name of ["wx7", "no name", "lo"])
+    await refuses(lab, ["name-invalid", "spec.device"], /cannot be the name of a device/, () =>
+      lab.put("x", here("10.9.0.0/16", { device: name })),
+    );
+  await refuses(lab, "name-taken", /encap-mgmt, which is that of network "mgmt"/, () =>
+    lab.put("x", here("10.9.0.0/16", { device: "encap-mgmt" })),
   );
 });

@@ -420,10 +420,10 @@ test("the parent keeps what reservations stand on", async () => {
   await refuses(lab, "in-use", lost, change({ ranges: [one] }));
   await refuses(lab, "in-use", lost, change({ ranges: [{ ...zero, size: 9 }, one] }));
   await refuses(lab, "in-use", lost, change({ ranges: [{ ...zero, gateway: "10.6.0.4" }, one] }));
-  await refuses(lab, "in-use", /the vrf of network "blue"/, change({ vrf: "other" }));
+  await refuses(lab, "in-use", /`vrf` of network "blue"/, change({ vrf: "other" }));
   const gateway = "10.0.0.1";
-  await refuses(lab, "in-use", /the subnets of network/, change({ subnets: [{ cidr: "10.0.0.0/8", gateway }] }));
-  await refuses(lab, "in-use", /the ipam of network/, () =>
+  await refuses(lab, "in-use", /`gateway` of network/, change({ subnets: [{ cidr: "10.0.0.0/8", gateway }] }));
+  await refuses(lab, "in-use", /`ipam` of network/, () =>
     lab.control.write({
       verb: "put",
       kind: "network",

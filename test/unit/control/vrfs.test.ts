@@ -53,9 +53,9 @@ test("a VTEP subnet that a put leaves out of its list stays while a network need
     [local(4), [FOUR], [FOUR]],
     [local(6), [FOUR, SIX], [FOUR, SIX]],
     // The tunnels' MACs are made of IPv4 addresses, where there are some.
-    [local(6), [SIX], /the vtepSubnets of VRF "v" cannot change/],
-    [local(4, 6), ["45.0.0.0/24"], /the vtepSubnets of VRF "v" cannot change/],
-    [local(4, 6), [FOUR, "fd45::/64"], /the vtepSubnets of VRF "v" cannot change/],
+    [local(6), [SIX], /`vtepSubnets` of VRF "v" cannot change/],
+    [local(4, 6), ["45.0.0.0/24"], /`vtepSubnets` of VRF "v" cannot change/],
+    [local(4, 6), [FOUR, "fd45::/64"], /`vtepSubnets` of VRF "v" cannot change/],
     [local(4), [FOUR, "fd45::/64"], [FOUR, "fd45::/64"]],
   ];
   for (const [network, given, expected] of cases) {
@@ -84,7 +84,7 @@ test("a VRF whose tunnels have IPv6 alone loses it only with its endpoints", asy
   await putVrf(lab, "v", { vtepSubnets: [SIX] })();
   await lab.put("seg", { ...v4("10.8.0.0/24"), vrf: "v" });
   await lab.attach("seg", "h1", "web");
-  await refuses(lab, "in-use", /the vtepSubnets/, putVrf(lab, "v", { vtepSubnets: [FOUR] }));
+  await refuses(lab, "in-use", /`vtepSubnets` of/, putVrf(lab, "v", { vtepSubnets: [FOUR] }));
   await putVrf(lab, "v", { vtepSubnets: [FOUR, SIX] })();
 });
 
@@ -135,13 +135,13 @@ test("what tunnels are made of does not change at once under endpoints, and does
   await lab.attach("seg", "h1", "db");
   const others = { vni: 1025, tunnelPort: 4001, vtepMacOui: "02:b3:d6", vtepName: "vtep1025" } as const;
   const { vtepMacOui: oui } = others;
-  const text = /the vtepMacOui of VRF "v" cannot change/;
+  const text = /`vtepMacOui` of VRF "v" cannot change/;
   const { detail } = await refuses(lab, "in-use", text, putVrf(lab, "v", { ...spec, vtepMacOui: oui }));
   assert.deepEqual(detail.blockers, ["db.eth0", "web.eth0"]);
   await putVrf(lab, "v", { ...spec, hostAccess: true, kept: false, index: 1 })();
   await refuses(lab, ["immutable", "spec.index"], /VRF "v" has index 1/, putVrf(lab, "v", { ...spec, index: 2 }));
   // What a put leaves out: number and port stay, the rest has its default.
-  await refuses(lab, "in-use", /the vtepMacOui/, putVrf(lab, "v", {}));
+  await refuses(lab, "in-use", /`vtepMacOui` of/, putVrf(lab, "v", {}));
   for (const name of ["web.eth0", "db.eth0"]) await lab.detach(name);
   await putVrf(lab, "v", {})();
   const { vni, tunnelPort, vtepMacOui, vtepName, hostAccess } = (await lab.snapshot()).vrfs[0]?.spec ?? assert.fail();

@@ -65,11 +65,12 @@ const nic = fc.constant({ kind: "nic" as const });
 const port = fc
   .tuple(fc.oneof(vxlan, gretap, vlan), common, maybe(fc.constantFrom(...BRIDGES)))
   .chain(([own, rest, master]) =>
-    maybe(fc.constant(true as const)).map((isolated) => ({
+    fc.tuple(maybe(fc.constant(true as const)), maybe(fc.constant(false as const))).map(([isolated, offload]) => ({
       ...own,
       ...rest,
       master,
       isolated: master === undefined ? undefined : isolated,
+      offload: own.kind === "vlan" ? undefined : offload,
     })),
   );
 const hostNic = fc

@@ -234,7 +234,7 @@ stray
   assert.deepEqual(problems, [
     "i:2: id 16777216: it must be a whole number from 1 to 16777215",
     "i:2: group 10.1.1.1: this is not a multicast address",
-    "i:2: ttl 300: it must be a whole number from 0 to 255",
+    "i:2: ttl 300: it must be a whole number from 1 to 255",
     "i:3: id 0: it must be a whole number from 1 to 16777215",
     "i:3: dstport 70000: it must be a whole number from 1 to 65535",
     "i:4: id 4095: it must be a whole number from 1 to 4094",
@@ -242,10 +242,6 @@ stray
     "i:8: mtu 12: it must be a whole number from 68 to 65535",
     "i:10: x: it is a bridge here, and a vxlan elsewhere",
     "i:11: name-that-is-too-long: this cannot be the name of a device",
-    "i:1: x: this VXLAN device has no VNI",
-    "i:3: y: this VXLAN device has no VNI",
-    "i:4: v: this VLAN has no id from 1 to 4094",
-    "i:5: w: this VLAN has no id from 1 to 4094",
     "i:6: g group 239.0.0.5: a group needs the device that its packets leave by (dev)",
     "i:7: h: its addresses are of IPv4 and of IPv6",
   ]);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { exportNetwork } from "../../../src/formats/export.ts";
+import { FORMATS } from "../../../src/formats/formats.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../src/model/resource.ts";
 
 /** The first snapshot of a scenario. */
@@ -15,12 +16,14 @@ function snapshotIn(name: string): Snapshot {
   return snapshotOf("c", 5, resources);
 }
 
-function lines(scenario: string, network: string, host: string): readonly string[] {
-  const snapshot = snapshotIn(scenario);
+function lines(scenario: string, network: string, host: string, more: object = {}): readonly string[] {
+  const before = snapshotIn(scenario);
+  const networks = before.networks.map((one) => ({ ...one, spec: { ...one.spec, ...more } }));
+  const snapshot = { ...before, networks };
   const found = snapshot.networks.find(({ name }) => name === network) ?? assert.fail(network);
   const { files } = exportNetwork(snapshot, found, host, "iproute2");
   const [, body = ""] = (files[0]?.text ?? "").split("  exit 0\nfi\n");
-  return body.split("\n").filter((line) => /^(ip|bridge) /.test(line));
+  return body.split("\n").filter((line) => /^(ip|bridge|ethtool) /.test(line));
 }
 
 test("a VLAN inside an outer one", () => {
@@ -45,6 +48,20 @@ test("multicast: the group, its device and its TTL; no entries for peers", () =>
   ]);
 });
 
+test("a host's device that a shell would not take as a name is in no file", () => {
+  const before = snapshotIn("vlan");
+  for (const format of FORMATS) {
+    for (const device of ["$(id)", "a;reboot", "-x", "a b", "a\nb"]) {
+      const hosts = before.hosts.map((one) => ({
+        ...one,
+        spec: { ...one.spec, physical: [{ name: "lan", device }], devices: [{ name: device, mtu: 1500 }] },
+      }));
+      const network = before.networks.find(({ name }) => name === "inner") ?? assert.fail();
+      assert.throws(() => exportNetwork({ ...before, hosts }, network, "h2", format), /cannot be written as/, device);
+    }
+  }
+});
+
 test("a routed network: peers, and routes to its own blocks, not to those of the VRF's other network", () => {
   const own = lines("routed", "dcos", "h1");
   assert.deepEqual(own.slice(0, 9), [
@@ -64,6 +81,15 @@ test("a routed network: peers, and routes to its own blocks, not to those of the
     ["ip address replace 9.0.0.1/25 dev m-dcos", "ip address replace 9.0.0.129/25 dev d-dcos"],
   );
   assert.ok(own.every((line) => !line.includes("192.168.")));
+});
+
+test("the kernel writes checksums: said of the tunnels alone, and only if the network says so", () => {
+  const said = (more: object) => lines("gre", "lan", "h1", more).filter((line) => line.startsWith("ethtool"));
+  assert.deepEqual([said({}), said({ offload: "on" })], [[], []]);
+  assert.deepEqual(said({ offload: "off" }), [
+    "ethtool -K gt7-2 tx-checksum-ip-generic off",
+    "ethtool -K gt7-10 tx-checksum-ip-generic off",
+  ]);
 });
 
 test("GRE: tunnels that are isolated from each other in the bridge", () => {

@@ -29,7 +29,7 @@ export function read(format: SourceFormat, texts: Readonly<Record<string, string
 
 /** Links by name, without their positions; lists whose order says nothing are sorted. */
 export function linksOf({ links }: LinkPlan): Readonly<Record<string, object>> {
-  const plain = links.map(({ at: _, name, ...link }) => [name, sorted(link)] as const);
+  const plain = links.map(({ at: _, where: __, name, ...link }) => [name, sorted(link)] as const);
   return Object.fromEntries(plain.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -74,10 +74,7 @@ test("GRE with one key, VLANs on each other, and several files", () => {
 `,
   };
   const { links, problems } = read("netplan", files, ["/n"]);
-  assert.deepEqual(problems, [
-    "/n/b.yaml:2: id 0x8: it must be a whole number from 1 to 4094",
-    "/n/b.yaml:2: inner: this VLAN has no id from 1 to 4094",
-  ]);
+  assert.deepEqual(problems, ["/n/b.yaml:2: id 0x8: it must be a whole number from 1 to 4094"]);
   assert.deepEqual(links["eth1"], { ...nic, mtu: 1504 });
   assert.deepEqual(links["eth1.7"], { kind: "vlan", ...none, parent: "eth1", id: 7, outer: false });
   assert.deepEqual(links["g4"], { kind: "gretap", ...none, local: "10.0.0.1", remote: "10.0.0.2", key: 77 });
@@ -126,10 +123,7 @@ test("YAML that is none, of another shape, or that multiplies", () => {
     "a:1: x: this must be a list",
     "a:1: a mapping: this must be a list",
   ]);
-  assert.deepEqual(problems("network: {tunnels: {t: {mode: vxlan, id: [1]}}}"), [
-    "a:1: id: this must be one value",
-    "a:1: t: this VXLAN device has no VNI",
-  ]);
+  assert.deepEqual(problems("network: {tunnels: {t: {mode: vxlan, id: [1]}}}"), ["a:1: id: this must be one value"]);
   const bomb = ["a: &a {x: 1, y: 2}", ...Array.from({ length: 20 }, (_, i) => `a${i}: &a${i} {${many(i)}}`)].join("\n");
   assert.deepEqual(problems(bomb), []);
   const bridges = Array.from({ length: 400 }, (_, i) => `    b${i}: {addresses: *x}\n`).join("");

@@ -17,7 +17,7 @@ function said({ links }: LinkPlan): LinkPlan {
 function sayable({ links }: LinkPlan): LinkPlan {
   return {
     links: links.map((link): PlanLink => {
-      const { isolated: __, ...plain } = { ...link, neighbours: [] };
+      const { isolated: __, offload: ___, ...plain } = { ...link, neighbours: [] };
       if (plain.kind === "vxlan") return { ...plain, remotes: plain.remotes.slice(0, 1), fdb: [] };
       if (plain.kind === "vlan") return { ...plain, outer: false };
       if (plain.kind !== "gretap") return plain;

@@ -1,7 +1,7 @@
 // Which hosts and prefixes a network concerns.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { prefixesOf, slicesOn, vrfsOn } from "../../../src/model/carrying.ts";
+import { isOnHost, prefixesOf, slicesOn, vrfsOn } from "../../../src/model/carrying.ts";
 import { isOver } from "../../../src/model/kinds/membership.ts";
 import type { Host, Move, Network, Snapshot, Vrf } from "../../../src/model/resource.ts";
 
@@ -29,15 +29,23 @@ test("a host has the slices that it names, or all; a DC/OS master has none", () 
 
 test("a host carries the VRFs in which it has a block or an endpoint", () => {
   const one = (name: string, on: string) => ({ spec: { host: on, network: name } });
-  const networks = [network("a"), network("b"), network("c", { vrf: "b" }), network("d"), network("e")];
+  const everywhere = network("f", { hosts: ["*"], driver: "vlan", parent: "lan" });
+  const networks = [network("a"), network("b"), network("c", { vrf: "b" }), network("d"), network("e"), everywhere];
+  const physical = [{ name: "lan", device: "eth1" }];
   const snapshot = {
     networks,
+    hosts: [
+      { name: "h1", spec: { underlay: "192.0.2.1" } },
+      { name: "h4", spec: { underlay: "192.0.2.4", physical } },
+    ],
     blocks: [one("a", "h1"), one("d", "h2"), one("gone", "h1")],
     endpoints: [one("c", "h1"), one("e", "h2")],
   } as unknown as Snapshot;
   assert.deepEqual([...vrfsOn(snapshot, "h1")].sort(), ["a", "b"]);
   assert.deepEqual([...vrfsOn(snapshot, "h2")].sort(), ["d", "e"]);
   assert.deepEqual([...vrfsOn(snapshot, "h3")], []);
+  // Of all hosts, those that can have it.
+  assert.deepEqual([...vrfsOn(snapshot, "h4")], ["f"]);
 });
 
 test("a network has its subnets, and the SLAAC prefixes that lie in none; a reservation has its parent's", () => {
@@ -58,4 +66,19 @@ test("a move is over when the member has left, or ended before", () => {
   const states = ["pending", "joined", "left", "failed", "gone"] as const;
   const over = states.filter((state) => isOver({ spec: { state } } as Move));
   assert.deepEqual(over, ["left", "gone"]);
+});
+
+test("of all hosts a network is also on one whose device may be taken over, and stays there", () => {
+  const office = network("office", { hosts: ["*"], driver: "bridge", parent: "lan" }).spec;
+  const isThere = (setting: object, facts: object) => {
+    const devices = [{ name: "eth0", mtu: 1500, ...facts }];
+    const spec = { underlay: "192.0.2.1", physical: [{ name: "lan", device: "eth0", ...setting }], devices };
+    return isOnHost(office, { name: "h1", spec } as unknown as Host);
+  };
+  const used = { addresses: ["192.0.2.2"], defaultRoutes: ["0.0.0.0/0"], leadsToServer: true };
+  assert.equal(isThere({}, used), false);
+  assert.equal(isThere({ takeOver: true }, used), true);
+  const leased = { addresses: ["192.0.2.9"], leased: ["192.0.2.9"] };
+  assert.equal(isThere({ takeOver: true }, leased), false);
+  assert.equal(isThere({ takeOver: true }, { ...leased, onBridge: ["192.0.2.2"] }), true, "taken over already");
 });

@@ -26,9 +26,9 @@ const subnets = [{ cidr: "10.1.0.0/16" }];
 
 test("a wrong shape is named by its path", () => {
   const cases: readonly (readonly [unknown, RegExp, string])[] = [
-    [{ spec: { subnets: [{ cidr: 5 }] } }, /^spec.subnets\[0\].cidr: expected string, got 5/, "spec.subnets[0].cidr"],
+    [{ spec: { subnets: [{ cidr: 5 }] } }, /^spec.subnets\[0\].cidr: expected a string, got 5/, "spec.subnets[0].cidr"],
     [{ spec: { subnets: [{}] } }, /spec.subnets\[0\].cidr: expected a value, got nothing/, "spec.subnets[0].cidr"],
-    [{ spec: { subnets, masquerade: "yes" } }, /spec.masquerade: expected boolean, got "yes"/, "spec.masquerade"],
+    [{ spec: { subnets, masquerade: "yes" } }, /spec.masquerade: expected true or false, got "yes"/, "spec.masquerade"],
     [{ spec: { subnets, ipam: "both" } }, /spec.ipam: expected "local" or "global", got "both"/, "spec.ipam"],
     [{ spec: { subnets, nat: true } }, /spec.nat: unknown field/, "spec.nat"],
     [
@@ -38,10 +38,10 @@ test("a wrong shape is named by its path", () => {
     ],
     [
       { spec: { subnets: [{ cidr: "10.1.0.0/16", hostPrefix: 24.5 }] } },
-      /hostPrefix: expected integer, got 24.5/,
+      /hostPrefix: expected a whole number, got 24.5/,
       "spec.subnets[0].hostPrefix",
     ],
-    [{ spec: { subnets: {} } }, /spec.subnets: expected array, got an object/, "spec.subnets"],
+    [{ spec: { subnets: {} } }, /spec.subnets: expected a list, got an object/, "spec.subnets"],
     [{ spec: {} }, /spec.subnets: expected a value/, "spec.subnets"],
     ...[0, -5, 1.5, 2 ** 53].map(
       (size) =>
@@ -56,13 +56,13 @@ test("a wrong shape is named by its path", () => {
       /spec.ranges\[0\].type: expected "ip4" or "ip6" or/,
       "spec.ranges[0].type",
     ],
-    [{ spec: null }, /spec: expected object, got null/, "spec"],
+    [{ spec: null }, /spec: expected an object, got null/, "spec"],
     [{}, /spec: expected a value, got nothing/, "spec"],
     [{ spec: { subnets }, name: "x" }, /name: unknown field/, "name"],
     [JSON.parse('{"spec": {"subnets": [], "__proto__": {}}}'), /spec/, ""],
-    [[], /body: expected object, got a list/, "body"],
-    ["x", /body: expected object, got "x"/, "body"],
-    [undefined, /body: expected object, got nothing/, "body"],
+    [[], /body: expected an object, got a list/, "body"],
+    ["x", /body: expected an object, got "x"/, "body"],
+    [undefined, /body: expected an object, got nothing/, "body"],
   ];
   for (const [body, text, where] of cases)
     refusal("request-invalid", text, () => parsePut("network", body), where === "" ? undefined : where);
@@ -70,9 +70,9 @@ test("a wrong shape is named by its path", () => {
 
 test("numbers out of range, other drivers, addresses and networks have reasons of their own", () => {
   const put = (spec: object) => () => parsePut("network", { spec: { subnets, ...spec } });
-  refusal("vni-invalid", /spec.vni: expected a number <= 16777215, got 16777216/, put({ vni: 16_777_216 }), "spec.vni");
-  refusal("vni-invalid", />= 1, got 0/, put({ vni: 0 }));
-  refusal("mtu-invalid", /spec.mtu: expected a number >= 576, got 100/, put({ mtu: 100 }), "spec.mtu");
+  refusal("vni-invalid", /spec.vni: expected at most 16777215, got 16777216/, put({ vni: 16_777_216 }), "spec.vni");
+  refusal("vni-invalid", /at least 1, got 0/, put({ vni: 0 }));
+  refusal("mtu-invalid", /spec.mtu: expected at least 576, got 100/, put({ mtu: 100 }), "spec.mtu");
   refusal("unsupported", /driver "stt" is not supported/, put({ driver: "stt" }), "spec.driver");
   refusal(
     "cidr-invalid",
@@ -122,7 +122,7 @@ test("addresses come out canonical, everything else as it was", () => {
     () => parseEndpointClaim({ ...claim, addresses: ["10.1.0.1/16"] }),
     "addresses[0]",
   );
-  refusal("request-invalid", /addresses\[1\]: expected string/, () =>
+  refusal("request-invalid", /addresses\[1\]: expected a string/, () =>
     parseEndpointClaim({ ...claim, addresses: ["10.1.0.1", 7] }),
   );
 });
@@ -178,13 +178,13 @@ test("apply looks at each item by itself", () => {
   );
   refusal(
     "request-invalid",
-    /resources\[1\].name: expected string, got nothing/,
+    /resources\[1\].name: expected a string, got nothing/,
     bad({ kind: "vrf" }),
     "resources[1].name",
   );
   refusal(
     "request-invalid",
-    /resources\[1\].spec.subnets\[0\].cidr: expected string/,
+    /resources\[1\].spec.subnets\[0\].cidr: expected a string/,
     bad({ ...network, spec: { subnets: [{ cidr: 1 }] } }),
     "resources[1].spec.subnets[0].cidr",
   );
@@ -199,6 +199,18 @@ test("apply looks at each item by itself", () => {
     /driver "pigeon"/,
     bad({ ...network, spec: { subnets, driver: "pigeon" } }),
     "resources[1].spec.driver",
+  );
+  refusal(
+    "request-invalid",
+    /expected "auto" or a list, got an object .*; write auto, or a list with an entry for each host: - \{host: h1/,
+    bad({ ...network, spec: { subnets, hostAddresses: { h1: "10.1.0.2/16" } } }),
+    "resources[1].spec.hostAddresses",
+  );
+  refusal(
+    "request-invalid",
+    /expected "auto" or a list, got "all"/,
+    bad({ ...network, spec: { subnets, hostAddresses: "all" } }),
+    "resources[1].spec.hostAddresses",
   );
   refusal("request-invalid", /resources/, () => parseApply({ resources: {} }), "resources");
   refusal("request-invalid", /resources\[1\]/, bad({ ...network, extra: 1 }));

@@ -1,7 +1,15 @@
 // Addresses that hosts themselves have on the segment of a network: given by users, or allocated here, one per subnet
 // and host. Each is held as long as the network has it, so no endpoint gets it, and it counts as held.
 import { type Cidr, contains, formatCidr, formatIp, ipOf, parseCidr, parseIp } from "../../../model/address.ts";
-import { ALL_HOSTS, AUTO, allHostAddresses, namesHost } from "../../../model/carrying.ts";
+import {
+  ALL_HOSTS,
+  AUTO,
+  allHostAddresses,
+  hostAddressesOf,
+  hostMac,
+  isOnHost,
+  namesHost,
+} from "../../../model/carrying.ts";
 import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
@@ -13,6 +21,7 @@ import type { Draft } from "../../state/draft.ts";
 import { spaceValue } from "../../state/networkIndex.ts";
 import { type View, hostsInOrder } from "../../state/view.ts";
 import { holdsOf } from "../contents.ts";
+import { cidrsOf } from "../context.ts";
 import { endMemory } from "./freed.ts";
 import { HOST_ADDRESS_REASON, isWithin } from "./hold.ts";
 import { excludedOf } from "./lease.ts";
@@ -49,7 +58,21 @@ export function hostAddressFields(view: View, wish: Wish, old: Network | undefin
   const list = wanted.map((one, i) => canonical(view, one, { cidrs, where: `${WHERE}[${i}]`, old }));
   const twice = list.find(({ address }, i) => list.findIndex((other) => other.address === address) !== i);
   if (twice !== undefined) throw taken(twice.address, "it is listed twice");
+  checkMacs(view, list, old);
   return { hostAddresses: list };
+}
+
+/** A host's MAC has the last 32 bits of its first address, in which two IPv6 addresses may be alike. */
+function checkMacs(view: View, hostAddresses: readonly HostAddress[], old: Network | undefined): void {
+  const owners = new Map<string, string>();
+  for (const host of new Set(hostAddresses.map((one) => one.host))) {
+    const [address = ""] = hostAddressesOf({ hostAddresses }, host);
+    const mac = hostMac(address);
+    const [endpoint] = view.networks.get(old?.name ?? "")?.macs.get(mac) ?? [];
+    const owner = owners.get(mac) ?? (endpoint === undefined ? undefined : `endpoint "${endpoint}"`);
+    if (owner !== undefined) throw taken(address, `host "${host}" would have MAC ${mac} there, as ${owner} has`);
+    owners.set(mac, `host "${host}"`);
+  }
 }
 
 type Place = { readonly cidrs: readonly Cidr[]; readonly where: string; readonly old: Network | undefined };
@@ -57,13 +80,13 @@ type Place = { readonly cidrs: readonly Cidr[]; readonly where: string; readonly
 function canonical(view: View, { host, address }: HostAddress, { cidrs, where, old }: Place): HostAddress {
   const isKnown = allHostAddresses(old?.spec ?? {}).some((one) => one.host === host);
   if (!view.host.has(host) && !isKnown) throw unknownFault("host", host, `${where}.host`);
-  const [text = "", length] = address.split("/");
+  const [text = "", ...lengths] = address.split("/");
   const ip = parseIp(text, `${where}.address`);
   const cidr = cidrs.find((each) => contains(each, ip));
   if (
     cidr === undefined ||
     !isAllocatable(cidr, undefined, ip) ||
-    (length ?? String(cidr.length)) !== `${cidr.length}`
+    (lengths.length > 0 && lengths.join("/") !== `${cidr.length}`)
   ) {
     throw new Fault("address-outside", {
       what: `${address} is not an address of the network with the length of its prefix`,
@@ -87,10 +110,11 @@ export function alignHostAddresses(draft: Draft, network: Network): Network {
   let aligned = network;
   if (spec.hostAddresses === AUTO) {
     const { allocatedAddresses: had = [] } = spec;
+    // One that is left out for now keeps its own.
     const allocated = had.filter(({ host }) => view.host.has(host) && namesByHosts(spec, host));
     align(draft, network, allocated);
-    for (const { name: host } of hostsInOrder(view))
-      if (namesByHosts(spec, host)) allocated.push(...missingOf(draft, network, host, allocated));
+    for (const host of hostsInOrder(view))
+      if (isOnHost(spec, host)) allocated.push(...missingOf(draft, network, host.name, allocated));
     if (JSON.stringify(allocated) !== JSON.stringify(had))
       aligned = draft.put("network", name, { ...spec, allocatedAddresses: allocated });
   }
@@ -105,7 +129,8 @@ function namesByHosts({ hosts = [] }: NetworkSpec, host: string): boolean {
 /** Holds these addresses, and no other for a host. */
 function align(draft: Draft, network: Network, addresses: readonly HostAddress[]): void {
   const { view } = draft;
-  const wanted = new Map(addresses.map(({ host, address }) => [address.slice(0, address.indexOf("/")), host]));
+  const given = new Map(addresses.map(({ host, address }) => [address.slice(0, address.indexOf("/")), host]));
+  const wanted = new Map([...machinesOn(view, network), ...given]);
   for (const hold of holdsOf(view, network.name))
     if (hold.spec.reason === HOST_ADDRESS_REASON && wanted.get(hold.spec.first) !== hold.spec.owner)
       draft.remove("hold", hold.name);
@@ -113,13 +138,31 @@ function align(draft: Draft, network: Network, addresses: readonly HostAddress[]
     const { space, value } = spaceValue(text);
     const obstacle = obstacleTo(draft, view.networks.get(network.name), text, "");
     if (obstacle?.state === "held" && obstacle.hold.spec.reason === HOST_ADDRESS_REASON) continue;
-    if (obstacle !== undefined && obstacle.state !== "quarantined") throw refusalOf(view, network, obstacle, WHERE);
+    if (obstacle !== undefined && obstacle.state !== "quarantined") {
+      // What a host has by itself, somebody else may have been given before it was known.
+      if (!given.has(text)) continue;
+      throw refusalOf(view, network, obstacle, WHERE);
+    }
     // Outside of the ranges no endpoint gets it anyway.
     if (!isWithin(network, { space, first: value, last: value })) continue;
     endMemory(draft, network, [text]);
     const spec = { network: network.name, first: text, last: text, reason: HOST_ADDRESS_REASON, owner: host };
     draft.put("hold", holdName(network.name, text), spec);
   }
+}
+
+/** Addresses that hosts have by themselves on the segment of a physical network, each with its host. */
+function machinesOn(view: View, network: Network): readonly (readonly [string, string])[] {
+  if (!isPhysical(network.spec)) return [];
+  const cidrs = cidrsOf(network);
+  const isIn = (text: string) => {
+    const ip = ipOf(text);
+    return ip !== undefined && cidrs.some((cidr) => contains(cidr, ip));
+  };
+  return hostsInOrder(view).flatMap(({ name, spec: { underlay, devices = [] } }) => {
+    const others = devices.flatMap(({ addresses = [], onBridge = [] }) => [...addresses, ...onBridge]);
+    return [underlay, ...others].filter(isIn).map((text) => [text, name] as const);
+  });
 }
 
 /** The lowest free address of each subnet in which the host has none; fewer while a subnet is full. */
@@ -136,9 +179,9 @@ function missingOf(draft: Draft, network: Network, host: string, had: readonly H
   });
 }
 
-/** Networks whose addresses of hosts the server allocates. */
-export function allocatingNetworks(view: View): Network[] {
-  return [...view.network.values()].filter(({ spec }) => spec.hostAddresses === AUTO);
+/** Networks in which hosts have addresses that follow from what hosts there are. */
+export function networksWithHosts(view: View): Network[] {
+  return [...view.network.values()].filter(({ spec }) => spec.hostAddresses === AUTO || isPhysical(spec));
 }
 
 /** The hosts of a network that says nothing of them, and wants an address for each. */

@@ -34,6 +34,7 @@ import { excludedFault } from "./addresses.ts";
 import { segmentOwnerOf } from "../contents.ts";
 import { textOf } from "../context.ts";
 import { MAC_BASE, MAC_BITS } from "../numbers.ts";
+import { macBaseOf } from "./derivedMac.ts";
 import { endMemory } from "./freed.ts";
 import { blockedIn, isWithin } from "./hold.ts";
 import { excludedOf, rangesNamed, unknownRange } from "./lease.ts";
@@ -75,7 +76,9 @@ function pieceOfSubnets(source: PieceSource, request: ReserveRequest, size: bigi
   const { parent } = source;
   if (request.range !== undefined) throw unknownRange(parent, request.range);
   const wanted = request.first === undefined ? undefined : parseAddressOrMac(request.first, "first");
-  const fields = parent.spec.subnets.map(({ cidr }) => fieldOf(rangeOfSubnet(parseCidr(cidr, "subnet"))));
+  const fields = parent.spec.subnets.map(({ cidr }) =>
+    fieldOf(rangeOfSubnet(parseCidr(cidr, "subnet"), macBaseOf(parent.spec))),
+  );
   if (wanted !== undefined && !fields.some(({ plan }) => indexOfText(plan, wanted) !== undefined))
     throw outside(parent, wanted, fields);
   const pieces = fields.map((field) => {
@@ -89,15 +92,18 @@ function pieceOfSubnets(source: PieceSource, request: ReserveRequest, size: bigi
   if (one === undefined) throw new Error(`network ${parent.name} has neither subnets nor ranges`);
   if (two === undefined) return one;
   const { first, first6 } = { ...two, ...one };
-  return { type: "ip4-6-static", ...defined({ first, first6 }), size: request.size };
+  // Without one they are made from the IPv4 address.
+  const mac = pieces.find((piece) => piece.first !== undefined)?.mac;
+  return { type: "ip4-6-static", ...defined({ first, first6, mac }), size: request.size };
 }
 
-/** A subnet as if it were a range. */
-function rangeOfSubnet(cidr: Cidr): AddressRange {
+/** A subnet as if it were a range, with the MACs that its endpoints get. */
+function rangeOfSubnet(cidr: Cidr, macBase: bigint): AddressRange {
   const name = formatCidr(cidr);
   if (cidr.family === 6)
     return { name, type: "ip6-static", first6: formatIp(firstOf(cidr)), prefixLength: cidr.length };
-  return { name, type: "ip4", first: formatIp(firstOf(cidr)), size: Number(addressCount(cidr)) };
+  const mac = macBase === MAC_BASE ? {} : { mac: formatMac(macBase + cidr.base) };
+  return { name, type: "ip4", first: formatIp(firstOf(cidr)), size: Number(addressCount(cidr)), ...mac };
 }
 
 function search({ draft, parent, excluded }: PieceSource, plan: Plan, size: bigint) {
@@ -178,8 +184,9 @@ function freeMacs({ draft, parent, excluded }: PieceSource, first6: bigint, size
   const taken = draft.view.networks.get(parent.name)?.blocked ?? ALL_SPACES_FREE;
   const isFree = (mac: bigint) =>
     obstacleIn({ name: "", size, mac, macs: size, slaac: [] }, taken, excluded, { at: 0n, size }) === size;
-  const made = MAC_BASE + (first6 % MAC_BITS);
-  if (made + size <= MAC_BASE + MAC_BITS && isFree(made)) return made;
+  const base = macBaseOf(segmentOwnerOf(draft.view, parent).spec);
+  const made = base + (first6 % MAC_BITS);
+  if (made + size <= base + MAC_BITS && isFree(made)) return made;
   const mac = drawnMacs(draft.context, size, isFree);
   if (mac !== undefined) return mac;
   throw new Fault("exhausted", {

@@ -3,10 +3,11 @@
 // token is the same host.
 import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../../model/address.ts";
 import { defined } from "../../../model/defined.ts";
+import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { HostClaim, HostSettings } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
-import { NO_DEVICE, checkOnce, isDeviceName } from "../../../model/physical.ts";
+import { NO_DEVICE, checkLeads, checkOnce, isDeviceName } from "../../../model/physical.ts";
 import type { Host } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
@@ -14,8 +15,9 @@ import { NOT_UNICAST } from "../numbers.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Delete, Identity } from "../../write.ts";
 import { alignVrf } from "../network/allocate.ts";
+import { hostDeviceOwner } from "../network/devices.ts";
 import { cidrsOf, existing, refuseWhile } from "../context.ts";
-import { alignHostAddresses, allocatingNetworks } from "../address/hostAddress.ts";
+import { alignHostAddresses, networksWithHosts } from "../address/hostAddress.ts";
 import { endLease } from "../address/freed.ts";
 import { endMoves } from "../workload/migrate.ts";
 
@@ -28,7 +30,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const underlay = parseIp(claim.underlay, "underlay");
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
-  const { underlayMtu, underlayDevice, slices, shaping, features, physical = [], devices = [] } = claim;
+  const { underlayMtu, underlayDevice, slices, shaping, features, lacks, physical = [], devices = [] } = claim;
   const { drained, physicalSet } = old?.spec ?? {};
   checkOnce(physical, "physical");
   const told = {
@@ -36,6 +38,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
     slices,
     shaping,
     features,
+    lacks,
     physical: someOf(physical),
     physicalSet,
     devices: someOf(devices),
@@ -47,7 +50,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
-  for (const network of allocatingNetworks(view)) alignHostAddresses(draft, network);
+  for (const network of networksWithHosts(view)) alignHostAddresses(draft, network);
   return host;
 }
 
@@ -71,10 +74,13 @@ export function setHost(draft: Draft, name: string, { physical }: HostSettings):
         where: `${where}.device`,
         fix: "choose one of `ip link` on the host",
       });
+    checkLeads(device, `${where}.device`, hostDeviceOwner(draft.view, device));
   }
   checkOnce(physical, "physical");
   const { physicalSet: _, ...spec } = host.spec;
-  return draft.put("host", name, { ...spec, ...defined({ physicalSet: someOf(physical) }) });
+  const set = draft.put("host", name, { ...spec, ...defined({ physicalSet: someOf(physical) }) });
+  for (const network of networksWithHosts(draft.view)) alignHostAddresses(draft, network);
+  return set;
 }
 
 function someOf<T>(list: readonly T[]): readonly T[] | undefined {
@@ -105,7 +111,7 @@ export function deleteHost(draft: Draft, { name, force }: Delete): void {
   // What became free goes to hosts that wait for it.
   const others = hostsInOrder(view);
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, others);
-  for (const network of allocatingNetworks(view)) alignHostAddresses(draft, network);
+  for (const network of networksWithHosts(view)) alignHostAddresses(draft, network);
 }
 
 function claimed(name: string): Fault {
@@ -137,6 +143,8 @@ function checkUnderlay(view: View, name: string, underlay: Ip): void {
     });
   }
   for (const network of view.network.values()) {
+    // Hosts may be machines on a physical network: no packets of theirs are in its frames.
+    if (isPhysical(network.spec)) continue;
     const met = cidrsOf(network).find((cidr) => contains(cidr, underlay));
     if (met !== undefined) throw inside(text, `network "${network.name}"`);
   }

@@ -18,9 +18,19 @@ const VRF_NAME_MAX = 200;
 /** The bridges that hosts have for a network, and its tunnel if it has one of its own. */
 function devicesOf({ name, spec }: Pick<Network, "name" | "spec">, vrf: VrfSpec | undefined): readonly string[] {
   if (spec.reservedFrom !== undefined) return [];
-  const tunnel =
-    spec.ipam === "global" && spec.vni !== undefined ? [switchedDevice(spec.driver, spec.vni, vrf ?? {})] : [];
-  return [...bridgesOf({ name, spec }), ...tunnel];
+  const tunnel = spec.ipam === "global" && spec.vni !== undefined ? [switchedDevice(spec, spec.vni, vrf ?? {})] : [];
+  const given = spec.driver === "vlan" && spec.device !== undefined ? [spec.device] : [];
+  return [...bridgesOf({ name, spec }), ...tunnel, ...given];
+}
+
+/** Which network gives hosts a device of that name, made or taken over, in their own namespace. */
+export function hostDeviceOwner(view: View, device: string): string | undefined {
+  for (const network of view.network.values()) {
+    const { vrf, placement } = network.spec;
+    if (placement === "host" && devicesOf(network, view.vrf.get(vrf)?.spec).includes(device))
+      return `network "${network.name}"`;
+  }
+  return undefined;
 }
 
 /** The devices that its routed networks have, or would have. */
@@ -81,7 +91,7 @@ function deviceTaken(what: string, device: string, owner: string): Fault {
   return new Fault("name-taken", {
     what: `${what} would have the device ${device}, which is that of ${owner}`,
     where: "name",
-    why: "hosts name devices after what people name, in 15 characters, and these two end in the same",
+    why: "a device has at most 15 characters of the name of its network or VRF, and here they are the same",
     fix: "choose another name",
   });
 }

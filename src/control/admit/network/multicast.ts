@@ -3,18 +3,21 @@ import {
   type Cidr,
   type Family,
   BITS,
+  addressCount,
   cidrAround,
   cidrOf,
   familyOf,
+  formatCidr,
   formatIp,
   interfaceOf,
 } from "../../../model/address.ts";
+import { cleanText } from "../../../model/cleanText.ts";
 import { defined } from "../../../model/defined.ts";
 import { DRIVERS } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { GROUP_BASE, derivedGroup, isMulticast, parseGroup } from "../../../model/multicast.ts";
-import { deviceFor } from "../../../model/physical.ts";
+import { deviceFor, isDeviceName } from "../../../model/physical.ts";
 import type { NetworkSpec } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, hostsInOrder } from "../../state/view.ts";
@@ -55,7 +58,8 @@ function checkChoice({ driver, ipam }: Chosen): void {
   const where = "spec.peers";
   if (DRIVERS[driver].hasGroups !== true) {
     const what = `networks of driver "${driver}" cannot have multicast peers`;
-    throw new Fault("request-invalid", { what, where, why: "only VXLAN can send to a group", fix: "leave it out" });
+    const fix = "set peers to unicast (--peers unicast)";
+    throw new Fault("request-invalid", { what, where, why: "only VXLAN can send to a group", fix });
   }
   if (ipam === "global") return;
   throw new Fault("request-invalid", {
@@ -79,7 +83,8 @@ function familyFor(view: View, { group, underlayDevice, parent }: NetworkInput):
   const families = hostsInOrder(view).flatMap(({ spec }) => {
     const wanted = parent === undefined ? (underlayDevice ?? spec.underlayDevice) : deviceFor(spec, parent);
     if (wanted === spec.underlayDevice) return [familyOf(spec.underlay)];
-    return spec.devices?.find(({ name }) => name === wanted)?.addresses?.map(familyOf) ?? [];
+    const { addresses = [], onBridge = [] } = spec.devices?.find(({ name }) => name === wanted) ?? {};
+    return [...addresses, ...onBridge].map(familyOf);
   });
   const wanted = group === undefined ? undefined : familyOf(group);
   return families.find((family) => family === wanted) ?? families[0];
@@ -94,13 +99,12 @@ function otherFamily(group: string, family: Family, device: string | undefined):
   });
 }
 
-/** What Linux takes as the name of a link (dev_valid_name, net/core/dev.c). */
 function deviceName(text: string): string {
-  if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
+  if (isDeviceName(text)) return text;
   throw new Fault("name-invalid", {
-    what: `"${text.slice(0, 80)}" cannot be the name of a device`,
+    what: `"${cleanText(text.slice(0, 80))}" cannot be the name of a device`,
     where: "spec.underlayDevice",
-    fix: "write it as `ip link` does, with at most 15 characters",
+    fix: "write it as `ip link` does: at most 15 letters, digits, dots, dashes and underscores",
   });
 }
 
@@ -110,11 +114,30 @@ function outsidersOf(texts: readonly string[], group: string): string[] {
   const isIn = (a: Cidr, b: Cidr) =>
     a.length > b.length && cidrAround({ ...a, value: a.base }, b.length).base === b.base;
   const most = cidrs.filter((cidr) => !cidrs.some((other) => isIn(cidr, other)));
+  checkTogether(most, familyOf(group));
   const written = most.map(({ family, base, length }) => {
     const ip = formatIp({ family, value: base });
     return length === BITS[family] ? ip : `${ip}/${length}`;
   });
   return [...new Set(written)].sort();
+}
+
+/** The shortest prefix that an outsider may be: 10.0.0.0/8 is one, and what a site has of IPv6. */
+const WIDEST = { 4: 8, 6: 32 } as const;
+/** How many such there may be at most, in addresses: all private ranges of IPv4 together are fewer. */
+const WIDEST_MOST = 2n;
+
+/** Many narrow ones must not come to what one may not be: what they send into the group is believed. */
+function checkTogether(cidrs: readonly Cidr[], family: Family): void {
+  const own = new Map(cidrs.map((cidr) => [formatCidr(cidr), addressCount(cidr)]));
+  const sum = [...own.values()].reduce((all, count) => all + count, 0n);
+  if (sum <= WIDEST_MOST << BigInt(BITS[family] - WIDEST[family])) return;
+  throw new Fault("address-invalid", {
+    what: "these outsiders are too many addresses",
+    where: "spec.outsiders",
+    why: `they are more than ${WIDEST_MOST} times a /${WIDEST[family]}, and what any of them sends is believed`,
+    fix: "name the machines, or the networks that they are in",
+  });
 }
 
 function outsider(text: string, group: string, where: string): Cidr {
@@ -136,6 +159,8 @@ function unreadable(text: string): string {
 
 function unfit({ family, base, length }: Cidr, group: string): string | undefined {
   if (family !== familyOf(group)) return `the group is IPv${familyOf(group)}`;
-  const isAnybody = length === 0 || isMulticast(formatIp({ family, value: base }));
-  return isAnybody ? "packets of anybody would pass" : undefined;
+  if (length === 0 || isMulticast(formatIp({ family, value: base }))) return "packets from any address would pass";
+  return length < WIDEST[family]
+    ? `it is wider than a /${WIDEST[family]}, and what any machine of it sends would be believed`
+    : undefined;
 }

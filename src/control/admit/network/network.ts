@@ -21,17 +21,21 @@ import { checkGroups, groupsWithPeer } from "../group/group.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
 import { peersOf } from "./multicast.ts";
 import { checkMtu } from "./mtu.ts";
+import { offloadOf } from "./offload.ts";
 import { overlapFault, subnetCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
 import { checkOvs, wayPart } from "./openVswitch.ts";
-import { checkDevices, checkOuter } from "./physical.ts";
+import { checkTags, checkTogether } from "./bridge.ts";
+import { checkDevices } from "./carries.ts";
+import { checkOuter } from "./physical.ts";
 import { quotasOf } from "../address/quota.ts";
 import { rangesOf } from "../address/range.ts";
 import { putReservation, reservationsText, alignReservations } from "../address/reservation.ts";
 import { alignLeases } from "./resize.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
-import { checkBridge, checkHosts, vrfAndPlacement } from "./placement.ts";
-import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
+import { givenParts } from "./given.ts";
+import { checkHosts, vrfAndPlacement } from "./placement.ts";
+import { checkSlices, movedIn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
@@ -57,6 +61,8 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
   checkNetworkDevices(view, name, spec, old);
   checkOuter(view, name, spec);
   checkOvs(view, name, spec);
+  checkTogether(view, name, spec);
+  checkTags(view, name, spec);
   checkDevices(view, spec, old);
   const put = draft.put("network", name, spec);
   if (old !== undefined) {
@@ -149,7 +155,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
   const { vrf, placement } = vrfAndPlacement(view, name, { ...input, driver, ipam }, old);
-  const { masquerade = !isOutside, enabled = true, bridge, stp, forwardDelay } = input;
+  const { masquerade = !isOutside, enabled = true } = input;
   const hosts = hostsInSpec(input);
   const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
@@ -161,11 +167,8 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     vrf,
     placement,
     hosts: hosts && checkHosts(view, hosts, old),
-    // Of Open vSwitch it is another kind of bridge.
-    bridge: bridge === undefined || driver === "ovs" ? undefined : checkBridge(bridge, placement),
+    ...givenParts(input, { driver, placement }),
     ...hostAddressFields(view, { ...input, ...way, driver, subnets, placement }, old),
-    stp: stp === true ? stp : undefined,
-    forwardDelay,
     vni,
     ...way,
     ...peersOf(draft, input, { driver, ipam, vni }),
@@ -177,6 +180,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     quarantine,
     dns,
     mtu,
+    offload: offloadOf(input.offload, driver),
     slices: slices && checkSlices(slices, ipam, input.subnets),
     qos,
     masquerade,
@@ -216,6 +220,7 @@ const FIXED = [
   "placement",
   "vrf",
   "bridge",
+  "isolated",
   "underlayDevice",
   "parent",
   "vlan",
@@ -234,12 +239,12 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const field =
     FIXED.find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
-    (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
+    movedIn(old.spec.subnets, spec.subnets);
   if (field === undefined) return;
   const users = endpoints.length > 0 ? "endpoints" : "reservations";
   refuseWhile(blockers, {
-    what: `the ${field} of network "${old.name}" cannot change`,
+    what: `\`${field}\` of network "${old.name}" cannot change`,
     why: `${users} use ${field === "subnets" ? "these subnets" : "it"}`,
-    fix: "detach or delete them first",
+    fix: "detach or delete them first, or migrate endpoints to a new network (weft network migrate)",
   });
 }

@@ -1,6 +1,7 @@
 // Networks that Open vSwitch carries: what may be said of them together, and with other networks. Two networks on one
 // bridge of Open vSwitch, or on one physical network, must not be one segment.
 import { defined } from "../../../model/defined.ts";
+import { isReservedDevice } from "../../../model/device.ts";
 import { type Driver, DRIVERS, OVS_TUNNEL_PORT, encapsulationOf } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
@@ -8,13 +9,15 @@ import { isDeviceName } from "../../../model/physical.ts";
 import type { NetworkSpec } from "../../../model/resource.ts";
 import { parseVlans, vlansText } from "../../../model/vlan.ts";
 import type { View } from "../../state/view.ts";
+import { ofBridgeAlone } from "./bridge.ts";
 import { physicalPart, refuseRouting } from "./physical.ts";
 
 const FIELDS = ["tunnel", "trunks"] as const;
-type WayPart = Pick<NetworkSpec, "parent" | "vlan" | "outerVlan" | "bridge" | (typeof FIELDS)[number]>;
+type WayPart = Pick<NetworkSpec, "parent" | "vlan" | "outerVlan" | "isolated" | "bridge" | (typeof FIELDS)[number]>;
 
 /** How a network's frames cross, beside its driver: as it was asked for, with the default of what was not. */
 export function wayPart(view: View, name: string, input: NetworkInput, driver: Driver): WayPart {
+  if (driver !== "bridge" && input.isolated === true) throw ofBridgeAlone(driver);
   if (driver !== "ovs") {
     const field = FIELDS.find((each) => input[each] !== undefined);
     if (field !== undefined) throw ofOvsAlone(field, driver);
@@ -51,11 +54,18 @@ function checkFields({ bridge, parent, outerVlan }: NetworkInput, tunnel: NonNul
       "Linux allows 15 characters",
       "see ovs-vsctl list-br",
     );
+  if (bridge !== undefined && isReservedDevice(bridge))
+    refuse(
+      "bridge",
+      `"${bridge}" cannot be the name of a bridge that is there`,
+      "Weft, or the kernel, names its own like this, and the network would be on the segment of another",
+      "choose another bridge, or name a parent",
+    );
   if (bridge !== undefined && parent !== undefined)
     refuse(
       "bridge",
       "a network has either a parent or a bridge",
-      "a bridge that is there leads to wherever its administrator has joined it to",
+      "where an existing bridge leads, its administrator decides",
       "leave one of them out",
     );
   if (outerVlan !== undefined)
@@ -99,8 +109,9 @@ export function checkOvs(view: View, name: string, spec: NetworkSpec): void {
     const shared = [...vlansOf(other.spec)].find((vlan) => own.has(vlan));
     if (shared === undefined) continue;
     const place = spec.bridge === undefined ? `physical network "${spec.parent}"` : `bridge ${spec.bridge}`;
+    const what = shared === 0 ? `the frames without a tag on ${place} belong` : `VLAN ${shared} on ${place} belongs`;
     throw new Fault("vlan-taken", {
-      what: `${shared === 0 ? "what has no tag" : `VLAN ${shared}`} on ${place} belongs to network "${other.name}"`,
+      what: `${what} to network "${other.name}"`,
       where: spec.vlan === shared || shared === 0 ? "spec.vlan" : "spec.trunks",
       why: "two networks would be on one segment",
       fix: "choose another",
@@ -130,6 +141,9 @@ function vlansOf({ driver, bridge, parent, vlan, outerVlan, trunks = [] }: Netwo
 function checkPort(view: View): void {
   for (const { name, spec } of view.vrf.values())
     if (spec.tunnelPort === OVS_TUNNEL_PORT) throw portTaken(`VRF "${name}"`);
+  // Hosts still have the port that a conversion leaves, and a cancel may bring it back.
+  for (const { spec } of view.conversion.values())
+    if (spec.from.tunnelPort === OVS_TUNNEL_PORT) throw portTaken(`the conversion of VRF "${spec.vrf}"`);
 }
 
 /** Refuses a VRF with the tunnel port of Open vSwitch, while that is in use. */
@@ -143,7 +157,7 @@ function portTaken(owner: string): Fault {
   return new Fault("in-use", {
     what: `UDP port ${OVS_TUNNEL_PORT} would have two kinds of tunnels`,
     where: "spec.tunnelPort",
-    why: `${owner} uses it, and the kernel gives a port to VXLAN of Open vSwitch, or to other VXLAN`,
+    why: `${owner} uses it, and a UDP port is given to the VXLAN of Open vSwitch or to other VXLAN, not to both`,
     fix: `give the VRF another tunnel port than ${OVS_TUNNEL_PORT}, or let Open vSwitch use GRE`,
   });
 }

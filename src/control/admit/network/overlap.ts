@@ -19,6 +19,8 @@ import { NOT_UNICAST } from "../numbers.ts";
 import type { Draft } from "../../state/draft.ts";
 import { cidrsOf } from "../context.ts";
 
+type HostAddresses = Pick<NetworkSpec, "hostAddresses" | "allocatedAddresses">;
+
 /** What a range overlaps: text for the `why` of a refusal. */
 export type Collision = { readonly with: string; readonly why: string };
 
@@ -95,11 +97,7 @@ export function hostAccessCollision(draft: Draft, vrf: string, cidr: Cidr): Coll
  * An underlay address, an address or a route of a host that meets the range. `itself`: the network of the range, which
  * takes over where a host has the address already that it is to have there.
  */
-export function hostCollision(
-  { view, context }: Draft,
-  cidr: Cidr,
-  itself: Pick<NetworkSpec, "hostAddresses" | "allocatedAddresses"> = {},
-): Collision | undefined {
+export function hostCollision({ view, context }: Draft, cidr: Cidr, itself: HostAddresses = {}): Collision | undefined {
   for (const { name, spec } of view.host.values()) {
     const underlay = ipOf(spec.underlay);
     if (underlay !== undefined && contains(cidr, underlay)) {
@@ -108,7 +106,7 @@ export function hostCollision(
         why: "tunnels would run through themselves",
       };
     }
-    const own = new Set(hostAddressesOf(itself, name).map(segmentText));
+    const own = hostSegments(itself, name);
     const met = context.prefixes
       .get(name)
       ?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr) && !own.has(formatCidr(prefix)));
@@ -116,6 +114,11 @@ export function hostCollision(
       return { with: `${formatCidr(met)} of host "${name}"`, why: "the host has that address or route itself" };
   }
   return undefined;
+}
+
+/** What a host has routes to because of the addresses that a network gives it. */
+export function hostSegments(network: HostAddresses, host: string): ReadonlySet<string> {
+  return new Set(hostAddressesOf(network, host).map(segmentText));
 }
 
 /** What a host has a route to because of an address. */

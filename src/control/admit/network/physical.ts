@@ -5,15 +5,15 @@ import { type Driver, DRIVERS, isPhysical, type Way } from "../../../model/drive
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { unknownFault } from "../../../model/kinds.ts";
-import { deviceFor, factsOf, whyUnfit } from "../../../model/physical.ts";
-import type { Host, Network, NetworkSpec, PhysicalNetwork } from "../../../model/resource.ts";
+import type { Network, NetworkSpec, PhysicalNetwork } from "../../../model/resource.ts";
 import { parseVlans } from "../../../model/vlan.ts";
 import type { Draft } from "../../state/draft.ts";
-import { type View, UNTAGGED, get, hostsInOrder, vlanKey } from "../../state/view.ts";
+import { type View, get, vlanKey } from "../../state/view.ts";
 import type { Delete } from "../../write.ts";
 import { existing, refuseWhile } from "../context.ts";
+import { bridgePart } from "./bridge.ts";
 
-type OnPhysical = Pick<NetworkSpec, "parent" | "vlan" | "outerVlan">;
+type OnPhysical = Pick<NetworkSpec, "parent" | "vlan" | "outerVlan" | "isolated">;
 const FIELDS = ["parent", "vlan", "outerVlan"] as const;
 
 /** What the network has of a physical network, with the VLAN that is chosen where none is given; {} for tunnels. */
@@ -39,34 +39,6 @@ export function physicalPart(view: View, name: string, input: NetworkInput, way:
   return defined({ parent: wanted, vlan, outerVlan });
 }
 
-/** A plain bridge takes the whole device that leads to its physical network, if it has one: all that has no tag. */
-function bridgePart(view: View, name: string, { parent, vlan, outerVlan, placement }: NetworkInput): OnPhysical {
-  if (vlan !== undefined || outerVlan !== undefined)
-    throw new Fault("request-invalid", {
-      what: "a network with driver bridge has no VLAN",
-      where: vlan === undefined ? "spec.outerVlan" : "spec.vlan",
-      why: "frames cross its bridge as they are",
-      fix: "leave it out, or set driver to vlan",
-    });
-  if (parent === undefined) return {};
-  if (placement === "own")
-    throw new Fault("unsupported", {
-      what: "a bridge with a physical network cannot be in a namespace of its own",
-      where: "spec.placement",
-      why: "the device that leads there is in the hosts' own",
-      fix: "leave placement out, or set driver to vlan",
-    });
-  if (get(view, "physicalnetwork", parent) === undefined) throw unknownFault("physicalnetwork", parent, "spec.parent");
-  const owner = view.vlanOwners.get(vlanKey(parent, undefined, UNTAGGED));
-  if (owner === undefined || owner === `network/${name}`) return { parent };
-  throw new Fault("vlan-taken", {
-    what: `the frames without a tag of physical network "${parent}" belong to ${owner}`,
-    where: "spec.parent",
-    why: "two networks would be on one segment",
-    fix: "choose another physical network, or a VLAN of this one (driver vlan)",
-  });
-}
-
 /** On a segment whose gateway is outside, no host routes. */
 export function refuseRouting(input: NetworkInput, driver: Driver): void {
   if (input.ipam === "local" || input.subnets?.some(({ hostPrefix }) => hostPrefix !== undefined) === true)
@@ -81,7 +53,7 @@ export function refuseRouting(input: NetworkInput, driver: Driver): void {
       what: `a network with driver ${driver} does not masquerade`,
       where: "spec.masquerade",
       why: "its gateway is a machine outside, and no host",
-      fix: "leave it out, and let the gateway translate addresses",
+      fix: "set masquerade to false (--no-masquerade), and let the gateway translate addresses",
     });
 }
 
@@ -165,40 +137,6 @@ export function checkOuter(view: View, name: string, { parent, outerVlan, vrf }:
     where: "spec.outerVlan",
     why: `network "${other.name}" has it in VRF "${other.spec.vrf}"`,
     fix: `choose another, or put the network into VRF "${other.spec.vrf}"`,
-  });
-}
-
-/** Refuses a network that a host with its physical network could never carry: each is named with the reason. */
-export function checkDevices(view: View, spec: NetworkSpec, old: Network | undefined): void {
-  const { driver, parent } = spec;
-  if (parent === undefined || (old?.spec.parent === parent && old.spec.driver === driver)) return;
-  const unfit = hostsInOrder(view).flatMap((host) => whyUnfitOn(host, driver, parent) ?? []);
-  if (unfit.length === 0) return;
-  throw new Fault("device-unfit", {
-    what: `a device that leads to physical network "${parent}" cannot carry a network with driver ${driver}`,
-    where: "spec.parent",
-    why: unfit.join("; "),
-    fix: `name another device there: weft host set HOST --physical ${parent}=DEVICE, or ${parent}=none`,
-  });
-}
-
-function whyUnfitOn({ name, spec }: Host, driver: Driver, parent: string): string | undefined {
-  const device = deviceFor(spec, parent);
-  const facts = device === undefined ? undefined : factsOf(spec, device);
-  const why = facts === undefined ? undefined : whyUnfit(driver, facts);
-  return why === undefined ? undefined : `device ${device} of host "${name}" ${why}`;
-}
-
-/** Refuses an endpoint on a host that has no way to the rest of its segment. A device that is missing may come. */
-export function checkCarries({ name, spec: { driver, parent } }: Network, host: Host): void {
-  if (parent === undefined) return;
-  const why = deviceFor(host.spec, parent) === undefined ? undefined : whyUnfitOn(host, driver, parent);
-  if (deviceFor(host.spec, parent) !== undefined && why === undefined) return;
-  throw new Fault("device-unfit", {
-    what: `host "${host.name}" cannot carry network "${name}"`,
-    where: "host",
-    why: why ?? `no device of it leads to physical network "${parent}"`,
-    fix: `choose another host, or name its device: weft host set ${host.name} --physical ${parent}=DEVICE`,
   });
 }
 

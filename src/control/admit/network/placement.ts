@@ -1,6 +1,7 @@
 // Where a network is on hosts, and so in which VRF: networks in the hosts' own namespace share its routes and
 // addresses, so all of them are in one VRF, which has no others.
 import { HOST_VRF, ALL_HOSTS } from "../../../model/carrying.ts";
+import { isReservedDevice } from "../../../model/device.ts";
 import { DRIVERS, type Driver, type Placement } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
@@ -108,26 +109,29 @@ export function vrfPlacement(
   return wanted;
 }
 
-/** Linux's rule for the name of a bridge in the hosts' own namespace, and what Weft's own devices begin with there. */
+/** Linux's rule for the name of a bridge in the hosts' own namespace. */
 const DEVICE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/;
-const OWN = /^(lo$|w[bpqx]|wu-|gt\d|path\d)/;
 
-/** The name of a network's bridge on hosts, where it is given. */
-export function checkBridge(name: string, placement: Placement | undefined): string {
-  const where = "spec.bridge";
+/** The name of a network's bridge on hosts, or of the device that leads out of it, where it is given. */
+export function checkBridge(
+  name: string,
+  placement: Placement | undefined,
+  what: "bridge" | "device" = "bridge",
+): string {
+  const where = `spec.${what}`;
   if (placement !== "host") {
     throw new Fault("request-invalid", {
-      what: "a network with a namespace of its own has no given bridge",
+      what: `a network with a namespace of its own has no given ${what}`,
       where,
       why: "nothing else in that namespace could use it",
       fix: "leave it out, or set placement to host",
     });
   }
-  if (DEVICE.test(name) && !OWN.test(name)) return name;
+  if (DEVICE.test(name) && !isReservedDevice(name)) return name;
   throw new Fault("name-invalid", {
-    what: `"${name.slice(0, 40)}" cannot be the name of a bridge`,
+    what: `"${name.slice(0, 40)}" cannot be the name of a ${what}`,
     where,
-    ...(OWN.test(name) ? { why: "devices that Weft names by itself begin like this" } : {}),
+    ...(isReservedDevice(name) ? { why: "devices that Weft or the kernel name by themselves begin like this" } : {}),
     fix: "choose at most 15 letters, digits and dashes, like br-mgmt",
   });
 }

@@ -60,7 +60,7 @@ export function reservedCollision({ reserved }: PoolSpec, cidr: Cidr): Collision
 function checkIds({ ids }: PoolSpec): void {
   if (ids.first <= ids.last) return;
   throw new Fault("request-invalid", {
-    what: `ids from ${ids.first} to ${ids.last} are none`,
+    what: `ids from ${ids.first} to ${ids.last} are no range`,
     where: "spec.ids",
     fix: "write the smaller one as `first`",
   });

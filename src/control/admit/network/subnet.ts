@@ -54,9 +54,15 @@ export function withGateways(subnets: readonly Subnet[], old: NetworkSpec | unde
   });
 }
 
-/** Whether the new subnet contains the old one. */
-export function standsOn(old: Subnet, subnet: Subnet): boolean {
-  return isWithin(old.cidr, subnet.cidr) && old.hostPrefix === subnet.hostPrefix && old.gateway === subnet.gateway;
+/** The field that what is in an old subnet uses, and that is another now; none if each is in a new one as it was. */
+export function movedIn(before: readonly Subnet[], after: readonly Subnet[]): keyof Subnet | "subnets" | undefined {
+  for (const old of before) {
+    const subnet = after.find(({ cidr }) => isWithin(old.cidr, cidr));
+    if (subnet === undefined) return "subnets";
+    const field = (["hostPrefix", "gateway"] as const).find((name) => old[name] !== subnet[name]);
+    if (field !== undefined) return field;
+  }
+  return undefined;
 }
 
 function isWithin(inner: string, outer: string): boolean {

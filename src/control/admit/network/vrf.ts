@@ -269,7 +269,7 @@ function checkChange(draft: Draft, old: Vrf, spec: VrfSpec, input: VrfInput): vo
   if (field === undefined) return;
   const endpoints = networksOf(draft.view, old.name).flatMap(({ name }) => endpointNames(draft.view, name));
   refuseWhile(endpoints, {
-    what: `the ${field} of VRF "${old.name}" cannot change`,
+    what: `\`${field}\` of VRF "${old.name}" cannot change`,
     why: "its tunnels carry endpoints",
     fix: "detach them first",
   });

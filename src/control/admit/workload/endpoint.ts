@@ -2,7 +2,7 @@
 // network the host's agent has chosen them from its block, and the server checks. A claim is idempotent by the
 // endpoint's name, so an agent may repeat it when the answer was lost.
 import { isDeepStrictEqual } from "node:util";
-import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
+import { type Ip, formatIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
 import { defined } from "../../../model/defined.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
@@ -17,11 +17,14 @@ import type { Viewer, Write } from "../../write.ts";
 import { type AttachRequest, gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
 import { reservationChain, segmentOwnerOf } from "../contents.ts";
 import { checkEnabled, existing, within } from "../context.ts";
+import { macsOf } from "../address/derivedMac.ts";
 import { endLease } from "../address/freed.ts";
 import { type Lease, globalLease, unknownRange } from "../address/lease.ts";
 import { parseQos, patched } from "../../../model/qos.ts";
 import { checkEndpointHost, levelsIn } from "./qos.ts";
-import { checkCarries } from "../network/physical.ts";
+import { checkIslands, holderBeside } from "../network/bridge.ts";
+import { checkBothWays } from "../network/convert.ts";
+import { checkCarries } from "../network/carries.ts";
 import { lastMeeting, refusalOf } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
 import { policyFields } from "../group/group.ts";
@@ -47,7 +50,8 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   for (const each of reservationChain(view, network))
     checkEnabled(each, "network", each === network ? undefined : `network "${network.name}" is reserved from it`);
   checkTakes(host, network, by);
-  checkCarries(segmentOwnerOf(view, network), host);
+  const segment = segmentOwnerOf(view, network);
+  checkCarries(segment, host);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
   if (isGlobal && claim.slice !== undefined) throw noSlice(network, claim.slice);
@@ -57,8 +61,12 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   // A local network's endpoint is attached already, by an agent that knows its own kernel.
   if (isGlobal) {
     checkEndpointHost(host, levelsIn(view, network, own));
-    if (host !== undefined) checkAble(host, network);
+    checkAble(host, network);
+    checkBothWays(view, host, segment);
   }
+  const mac = lease.mac ?? macOf(request, lease.ips);
+  const policy = policyFields(view, claim);
+  checkIslands(view, network, { mac, ...policy });
   const before = leasesOfTenant(view, network.name, claim.tenant);
   const { owner, ifname, netns, slice, workload, joined, defaultRoute, tenant } = claim;
   const endpoint = draft.put("endpoint", name, {
@@ -67,7 +75,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
     owner,
     ifname,
     netns,
-    mac: lease.mac ?? macOf(request, lease.ips),
+    mac,
     addresses: lease.ips.map(formatIp),
     ...own,
     ...(slice === undefined ? {} : { slice }),
@@ -75,7 +83,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
     ...(joined === true ? { joined } : {}),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
     ...(tenant === undefined ? {} : { tenant }),
-    ...policyFields(view, claim),
+    ...policy,
   });
   checkQuota(view, network, tenant, before);
   return endpoint;
@@ -98,8 +106,12 @@ export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch):
   const { qos: own, ...spec } = existing(view, "endpoint", name).spec;
   const changed = { ...spec, ...defined({ qos: patched(own, parseQos(patch.qos ?? {}, "qos")) }) };
   const network = get(view, "network", spec.network);
-  if (network !== undefined) checkEndpointHost(get(view, "host", spec.host), levelsIn(view, network, changed));
-  return draft.put("endpoint", name, { ...changed, ...policyFields(view, patch) });
+  const next = { ...changed, ...policyFields(view, patch) };
+  if (network !== undefined) {
+    checkEndpointHost(get(view, "host", spec.host), levelsIn(view, network, changed));
+    if (patch.allowedAddresses !== undefined) checkIslands(view, network, next);
+  }
+  return draft.put("endpoint", name, next);
 }
 
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
@@ -167,13 +179,9 @@ function macOf(request: AttachRequest, ips: readonly Ip[]): string {
       network.spec.ipam === "global"
         ? index?.blocked.mac.has(macValue(mac)) === true
         : holderOfMac(request, mac) !== undefined;
-    const derived = macFromIp(ips[0] ?? { family: 4, value: 0n });
-    // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally
-    // administered ones.
-    const free = [derived, ...["06", "0e", "12"].map((octet) => octet + derived.slice(2))].find(
-      (each) => each !== gateway && !isTaken(each),
-    );
-    if (free !== undefined) return free;
+    const { view } = draft;
+    for (const each of macsOf(segmentOwnerOf(view, network).spec, ips[0] ?? { family: 4, value: 0n }))
+      if (each !== gateway && !isTaken(each) && holderBeside(view, network, new Set([each])) === undefined) return each;
     throw new Fault("address-taken", {
       what: `the MACs made from ${ips.map(formatIp).join(", ")} are taken`,
       where: "mac",

@@ -236,6 +236,41 @@ describe("an attach that is repeated", () => {
       }
       await scene.assertClean("brought back");
     }));
+
+  test("waits for what a round is putting back: an answer means that all of the endpoint is there", () =>
+    onScene(async (scene) => {
+      const { kernel } = scene.host;
+      for (const network of NETWORKS) {
+        // An agent that is killed when its journal has the endpoint and the kernel has no more than the pair.
+        const first = valueOf(await attach(scene, network, network));
+        scene.world.killAgent(scene.host);
+        const isHalf = (object: KernelObject) => object.kind === "address" && object.ns === `/run/netns/${network}`;
+        for (const one of (await kernel.observe([`/run/netns/${network}`])).values())
+          if (isHalf(one)) kernel.disturb(one);
+        const apply = kernel.apply.bind(kernel);
+        const gate = Promise.withResolvers<void>();
+        let isApplying = false;
+        kernel.apply = async (ops, isStale) => {
+          isApplying ||= ops.some(({ object }) => isHalf(object));
+          if (isApplying) await gate.promise;
+          return apply(ops, isStale);
+        };
+        scene.world.startAgent(scene.host);
+        for (let ms = 0; !isApplying && ms < 60_000; ms += 10) await scene.world.clock.advance(10);
+        assert(isApplying, "a round puts it back");
+        const again = scene.running.attacher.attach({ network, netns: `/run/netns/${network}` });
+        const isAnswered = await Promise.race([
+          again.then(() => true),
+          scene.world.clock.advance(50).then(() => false),
+        ]);
+        assert.equal(isAnswered, false, network);
+        kernel.apply = apply;
+        gate.resolve();
+        assert.deepEqual(valueOf(await answered(scene, again)), first);
+        assert.deepEqual((await scene.ports())[`${network}.eth0`], first.spec.addresses, network);
+      }
+      await scene.assertClean("waited");
+    }));
 });
 
 describe("interfaces of one workload", () => {

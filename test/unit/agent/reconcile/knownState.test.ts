@@ -212,3 +212,42 @@ test("while the server is away nothing is removed but the ports of those that ar
   // A leaving one's name may be taken by another already.
   assert.deepEqual(withoutRemovals(look(veth("leaves")), stateOf([veth("leaves")]), entries), held(veth("leaves")));
 });
+
+test("while the server is away a conversion goes on: nothing of a phase is kept beside the next one", () => {
+  const tunnel = (name: string): KernelObject => ({
+    kind: "vxlan",
+    ns: "vrf:blue",
+    name,
+    mtu: 1450,
+    mac: "02:00:00:00:00:01",
+    alias: "weft:network:blue",
+    vni: name === "wx7" ? 7 : 8,
+    local: "172.16.0.1",
+    port: 4789,
+    master: BRIDGE.name,
+  });
+  const closed = (key: string): KernelObject => ({ kind: "element", ns: "vrf:blue", set: "closed", key });
+  const route = (dev: string): KernelObject => ({
+    kind: "route",
+    ns: "vrf:blue",
+    dst: "10.8.0.0/24",
+    dev,
+    onlink: false,
+  });
+  const [old, now] = [tunnel("wx7"), tunnel("wx8")];
+  const receive = [BRIDGE, old, now, closed("wx8"), route("wx7")];
+  const send = [BRIDGE, old, now, closed("wx7"), route("wx8")];
+  const end = [BRIDGE, now, route("wx8")];
+  const left = (before: readonly KernelObject[], after: readonly KernelObject[]) =>
+    withoutRemovals(look(...before), stateOf(after), []);
+  assert.deepEqual(
+    left(receive, send),
+    new Map(stateOf(send)),
+    "broadcasts go by one of them, and the route has moved",
+  );
+  assert.deepEqual(left(send, receive), new Map(stateOf(receive)), "and back");
+  assert.deepEqual(left(send, end), new Map(stateOf(end)), "the former tunnel would double broadcasts");
+  // Of a network that the snapshot lacks, all stays.
+  assert.deepEqual([...left(send, []).values()].length, send.length);
+  assert.deepEqual([...left([BRIDGE, old, now], end).values()].length, end.length + 1, "a tunnel that is not closed");
+});

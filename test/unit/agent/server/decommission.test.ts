@@ -7,10 +7,11 @@ import type { Mirror } from "../../../../src/client/mirror.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import { Fault } from "../../../../src/model/fault.ts";
-import { emptySnapshot, type Endpoint, type Snapshot } from "../../../../src/model/resource.ts";
+import { type Conversion, emptySnapshot, type Endpoint, type Snapshot } from "../../../../src/model/resource.ts";
 import { type Entry, type Former, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 import { Decommission, rejoin } from "../../../../src/agent/server/decommission.ts";
-import { saveSnapshots } from "../../../../src/agent/server/session.ts";
+import { firstReport } from "../../../../src/agent/server/report.ts";
+import { SavedSnapshot } from "../../../../src/agent/server/savedSnapshot.ts";
 import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/journal/blockLease.ts";
 
 const RECLAIMED = new Fault("host-reclaimed", { what: "host h1 was reclaimed", why: "lost", fix: "join" });
@@ -145,7 +146,7 @@ function saving(record?: BlockLeaseRecord) {
 test("the newest snapshot is kept, once a second at most, if it is complete and news", async () => {
   const { clock, mirror, saved, says, logged, options, at } = saving();
   const stop = new AbortController();
-  const done = saveSnapshots(options, options.saveSnapshot, stop.signal);
+  const done = new SavedSnapshot(options).run(stop.signal);
   await clock.advance(5_000);
   assert.equal(saved.length, 0);
   at(1);
@@ -234,4 +235,31 @@ test("no life begins where none ended or none is known, nor when it ends again o
     await tries;
     assert.deepEqual(broken.logged, ["save"]);
   }
+});
+
+test("a phase of a conversion is reported when it is on disk, and no snapshot is saved for it twice", async () => {
+  const { mirror, saved, says, options, at } = saving();
+  const snapshot = new SavedSnapshot(options);
+  const report = { ...firstReport({ host: "h1", bootId: "b", version: "v", hostPrefixes: [] }), revision: 9 };
+  at(9);
+  assert.deepEqual(await snapshot.covered(report), report);
+  assert.deepEqual(saved, [], "without a conversion nothing waits for the disk");
+  const phase = (revision: number) => {
+    const spec = { vrf: "v", from: { vni: 1 }, to: { vni: 2 }, phase: "receive" } as const;
+    const conversion: Conversion = { kind: "conversion", name: "v", uid: "u", revision, spec };
+    mirror.now = { ...emptySnapshot("c"), revision: 9, conversions: [conversion] };
+  };
+  phase(7);
+  says.fails = true;
+  const refused = await snapshot.covered(report);
+  assert.equal(refused.revision, 6, "the server does not take the host for one that is there");
+  assert.match(refused.errors[0] ?? "", /on this host's disk: .*ENOSPC/);
+  says.fails = false;
+  assert.deepEqual([await snapshot.covered(report), saved], [report, [9]]);
+  await snapshot.covered(report);
+  assert.deepEqual(saved, [9]);
+  phase(10);
+  mirror.now = { ...(mirror.now ?? assert.fail()), revision: 10 };
+  await snapshot.covered({ ...report, revision: 10 });
+  assert.deepEqual(saved, [9, 10]);
 });

@@ -56,7 +56,7 @@ function started(count: number, hears: (member: number, size: number) => boolean
       const size = packet.length - 8 - 14;
       const payload = packet.subarray(8 + 14 + 48);
       for (let n = 2; n <= state.count; n++)
-        if (hears(n, size)) groups.take({ isAnswer: true, from: `fd00:7765:7061:12b5::${n}`, payload });
+        if (hears(n, size)) groups.take({ kind: "answer", from: `fd00:7765:7061:12b5::${n}`, payload });
       return true;
     },
   };
@@ -158,7 +158,7 @@ test("without a path to a host nothing is said of its group, until the path is t
 test("another TTL is another way, a network without its group is told of no more, strangers do not count", async () => {
   const { clock, groups, state, states, end } = started(3, (n) => n === 2);
   await clock.advance(10_000);
-  groups.take({ isAnswer: true, from: "fd00:7765:7061:12b5::3", payload: Buffer.alloc(1402) });
+  groups.take({ kind: "answer", from: "fd00:7765:7061:12b5::3", payload: Buffer.alloc(1402) });
   assert.deepEqual(states(), ["h3 failed", "h2 proven"]);
   groups.follow(snapshotWith(3, { ttl: 5 }));
   assert.deepEqual(states(), ["h2 unknown", "h3 unknown"]);

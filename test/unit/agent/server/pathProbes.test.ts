@@ -57,9 +57,10 @@ function started(snapshot: Snapshot, passes: (to: string, size: number) => boole
     send(to: string, payload: Uint8Array) {
       const size = payload.length + 48;
       sent.push({ to, size, atMs: clock.nowMs() });
-      if (passes(to, size)) arrived.push({ isAnswer: true, from: to, payload: Buffer.from(payload) });
+      if (passes(to, size)) arrived.push({ kind: "answer", from: to, payload: Buffer.from(payload) });
       return true;
     },
+    sendDatagram: () => false,
     receive: () => arrived.shift(),
   };
   const kernel = { echo: () => echo, blockingFilters: () => ["a wall"] };
@@ -100,7 +101,7 @@ test("a way that fails is told within ten seconds, with what stands in it, and h
   assert.notEqual(failed.sinceMs, sinceMs);
   assert.equal(failed.obstacle, "h2 does not answer on UDP 4789, and nothing from it arrives here; a wall");
   assert.deepEqual([paths.report.peers, paths.report.proven], [1, 0]);
-  arrived.push({ isAnswer: false, from: "fd00:7765:7061:12b5::2", payload: Buffer.alloc(12) });
+  arrived.push({ kind: "request", from: "fd00:7765:7061:12b5::2", payload: Buffer.alloc(12) });
   await clock.advance(1_000);
   assert.match(
     paths.report.named[0]?.obstacle ?? "",

@@ -74,9 +74,10 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
       const payload = Buffer.from(bytes);
       const one = { to, peer: peerIn(to), size: payload.length + 48, atMs: clock.nowMs() - startMs, payload };
       sent.push(one);
-      if (wire.passes(one)) arrived.push({ isAnswer: true, from: to, payload });
+      if (wire.passes(one)) arrived.push({ kind: "answer", from: to, payload });
       return true;
     },
+    sendDatagram: () => false,
     receive: () => {
       wire.looks++;
       return arrived.shift();
@@ -177,19 +178,19 @@ test("only an answer to what this process sent is one, and once", async () => {
   const unknown = Buffer.from(payload);
   unknown.writeUInt32BE(4_000_000_000, 8);
   for (const other of [flipped(0), flipped(7), unknown, payload.subarray(0, 11), Buffer.alloc(0)])
-    arrived.push({ isAnswer: true, from: to, payload: other });
+    arrived.push({ kind: "answer", from: to, payload: other });
   await clock.advance(150);
   assert.deepEqual(states(), { h2: "failed" });
   // What is no answer is what the peer asked itself, whatever it carries.
-  arrived.push({ isAnswer: false, from: to, payload });
+  arrived.push({ kind: "request", from: to, payload });
   await clock.advance(150);
   assert.deepEqual(states(), { h2: "failed" });
-  arrived.push({ isAnswer: true, from: to, payload: payload.subarray(0, 12) });
+  arrived.push({ kind: "answer", from: to, payload: payload.subarray(0, 12) });
   await clock.advance(150);
   assert.deepEqual(states(), { h2: "proven" });
   await clock.advance(20_000);
   assert.deepEqual(states(), { h2: "failed" });
-  arrived.push({ isAnswer: true, from: to, payload });
+  arrived.push({ kind: "answer", from: to, payload });
   await clock.advance(150);
   assert.deepEqual(states(), { h2: "failed" });
   await end();
@@ -200,7 +201,7 @@ test("an answer counts for the way that it was asked on, and however late, withi
   await clock.advance(70_000);
   const late = (n: number, peer: number) => {
     const { payload, to } = sent.filter((one) => one.peer === peer && one.size > 200).at(-n) ?? assert.fail();
-    arrived.push({ isAnswer: true, from: to, payload });
+    arrived.push({ kind: "answer", from: to, payload });
   };
   // Two packets each time, to two peers; 48 are kept for two.
   late(11, 3);
@@ -399,7 +400,7 @@ test("it is told which direction is broken, of the peer whose own tries arrive, 
   await clock.advance(1_000);
   wire.passes = NONE;
   await clock.advance(12_000);
-  arrived.push({ isAnswer: false, from: "fd00:7765:7061:12b5::3", payload: Buffer.alloc(12) });
+  arrived.push({ kind: "request", from: "fd00:7765:7061:12b5::3", payload: Buffer.alloc(12) });
   await clock.advance(1_000);
   const obstacle = (host: string) => paths.report.named.find((one) => one.host === host)?.obstacle ?? "";
   assert.match(obstacle("h3"), /^packets from h3 to UDP 4789 arrive here/);

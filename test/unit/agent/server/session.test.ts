@@ -36,6 +36,7 @@ function lineWith(options: Partial<SessionOptions> = {}) {
       | HostClaim
       | Fault,
     reclaimAfterMs: undefined as number | undefined,
+    suspectAfterMs: undefined as number | undefined,
     save: undefined as Error | undefined,
     /** How long the server takes to answer. */
     answerMs: 0,
@@ -43,7 +44,10 @@ function lineWith(options: Partial<SessionOptions> = {}) {
   const joins: { readonly atMs: number; readonly underlay: string }[] = [];
   const reports: { readonly atMs: number; readonly report: HostReport }[] = [];
   const kept: Joined[] = [];
-  const heard = () => (says.reclaimAfterMs === undefined ? {} : { reclaimAfterMs: says.reclaimAfterMs });
+  const heard = () => ({
+    ...(says.suspectAfterMs === undefined ? {} : { suspectAfterMs: says.suspectAfterMs }),
+    ...(says.reclaimAfterMs === undefined ? {} : { reclaimAfterMs: says.reclaimAfterMs }),
+  });
   let reconnects = 0;
   const transport = {
     join: async (claim: HostClaim) => {
@@ -62,6 +66,7 @@ function lineWith(options: Partial<SessionOptions> = {}) {
   } as unknown as Transport;
   const followed = { isSynced: false, problem: undefined as Fault | undefined, runs: 0, end: () => undefined as void };
   const mirror = Object.assign(followed, {
+    snapshot: () => undefined,
     run: (signal: AbortSignal) => {
       if (signal.aborted) return Promise.resolve();
       followed.runs++;
@@ -94,6 +99,7 @@ function lineWith(options: Partial<SessionOptions> = {}) {
       },
       blockLease,
       renew: () => false,
+      saveSnapshot: async () => undefined,
       log: () => undefined,
       ...options,
     },
@@ -226,6 +232,27 @@ test("reports go out with the heartbeat, and soon when there is news: gathered, 
   mirror.isSynced = true;
   assert.deepEqual((await after(10_100)).at(0), 13);
   await end();
+});
+
+test("a host reports three times in the time after which it would be suspect", async () => {
+  for (const [suspectAfterMs, everyMs] of [
+    [undefined, 10_000],
+    [300_000, 10_000],
+    [12_000, 4_000],
+    [3_000, 1_000],
+    [1_000, 1_000],
+  ] as const) {
+    const { clock, says, reports, run, end } = lineWith();
+    says.suspectAfterMs = suspectAfterMs;
+    run();
+    await clock.advance(60_000);
+    const gaps = reports.slice(1).map(({ atMs }, i) => atMs - (reports[i]?.atMs ?? 0));
+    assert(
+      gaps.length > 4 && gaps.every((ms) => ms >= everyMs && ms <= everyMs + 100),
+      `${suspectAfterMs}: ${gaps.join()}`,
+    );
+    await end();
+  }
 });
 
 test("a report that is refused is sent again, and joins and reports are what the host is heard by", async () => {

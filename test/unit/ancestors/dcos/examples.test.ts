@@ -47,6 +47,7 @@ test("every example has its test here", () => {
     "dcos.yaml",
     "limits.yaml",
     "networks.yaml",
+    "openvswitch.yaml",
     "plan.yaml",
     "policy.yaml",
   ]);
@@ -106,6 +107,22 @@ test("networks.yaml: a routed and a switched network, both dual stack; twice is 
     ],
   );
   assert.deepEqual((await applied(control, "networks.yaml")).changes, []);
+});
+
+test("openvswitch.yaml: in tunnels, in a chosen VLAN, and on a bridge that is there; twice is once", async () => {
+  const control = await demonstration();
+  await applied(control, "openvswitch.yaml");
+  const { networks } = await control.snapshot({ role: "admin" });
+  const made = networks.filter(({ spec }) => spec.driver === "ovs").toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  assert.deepEqual(
+    made.map(({ name, spec: { tunnel, vlan, trunks } }) => [name, tunnel, vlan, trunks]),
+    [
+      ["cells", "gre", undefined, undefined],
+      ["shelf", "none", 100, undefined],
+      ["trunk", "none", 33, ["200-299"]],
+    ],
+  );
+  assert.deepEqual((await applied(control, "openvswitch.yaml")).changes, []);
 });
 
 test("addresses.yaml: leases of every range, as its comments say; twice is once", async () => {

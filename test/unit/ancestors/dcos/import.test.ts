@@ -73,11 +73,22 @@ async function cluster() {
     const { resources: items, pruneVrf } = applyOf(parseDcosConfig(text, "config.yaml"));
     return control.write({ verb: "apply", items, ...(pruneVrf === undefined ? {} : { pruneVrf }) }, { dryRun });
   };
+  /** Hosts follow each conversion: one that is under way refuses others, whatever the file says. */
+  const settle = async () => {
+    for (let steps = 0; steps < 20; steps++) {
+      const [running] = (await control.snapshot(ADMIN)).conversions;
+      if (running === undefined) return;
+      const { name, revision } = running;
+      await control.write({ verb: "advance-conversion", name, revision, hosts: ["h1", "h2"] });
+    }
+    throw new Error("a conversion does not end");
+  };
   return {
     /** What is there, or the reason of a refusal. */
     import: async (text: string): Promise<string> => {
       try {
         await write(text, false);
+        await settle();
       } catch (error) {
         if (error instanceof Fault) return `refused: ${error.reason} ${error.detail.what}`;
         throw error;

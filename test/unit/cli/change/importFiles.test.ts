@@ -1,7 +1,8 @@
 // `weft import ifupdown|netplan|networkd`: files of several hosts, at once and one after another, become networks, and
 // what is exported from these is the same again.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { CommandLine } from "../commandLine.ts";
@@ -36,10 +37,15 @@ after(() => cli.close());
 test("a dry run shows what would change, and the notes; it changes nothing", async () => {
   const { code, stdout, stderr } = await cli.weft(["import", "ifupdown", recipe(1), "--host", "h1", "--dry-run"]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /network\/mgmt/);
+  assert.match(stdout, /\+ network\/mgmt would be created\n(?: {4}.*\n)* {4}vni: 236\n/);
+  assert.match(stdout, / {4}hostAddresses: \[\{"host":"h1","address":"172\.29\.236\.11\/22"\}\]/);
+  const file = await cli.weft(["import", "ifupdown", recipe(1), "--host", "h1", "--dry-run", "-o", "yaml"]);
+  const applied = await cli.weft(["apply", "-f", "-", "--dry-run"], { input: file.stdout });
+  assert.equal(applied.code, 0, applied.stderr);
+  assert.match(applied.stdout, /\+ network\/mgmt would be created/);
   assert.match(stderr, /:5: eth2: it stays as it is/);
   assert.match(stderr, /:23: offload-sg off: switches of the device/);
-  assert.match(stderr, /:16: br-mgmt: group 239\.0\.0\.236: its last octet is the VNI; Weft would choose the same/);
+  assert.match(stderr, /:10: br-mgmt: group 239\.0\.0\.236: its last octet is the VNI; Weft would choose the same/);
   assert.match(stderr, /only a dry run/);
   assert.equal((await cli.weft(["network", "show", "mgmt"])).code, 3);
 });
@@ -81,9 +87,33 @@ test("a file that says another network of the same name is refused with its line
   const other = recipe(3, (text) => text.replace("id 236", "id 237"));
   const { code, stderr } = await cli.weft(["import", "ifupdown", "--host", "h3", other]);
   assert.equal(code, 2);
-  assert.match(stderr, /its vni is not the one of network mgmt of the server/);
-  assert.match(stderr, /interfaces3-\d+:16/);
+  assert.match(stderr, /vni of network mgmt differs/);
+  assert.match(stderr, /interfaces3-\d+:10/);
+  assert.match(stderr, /it is 237 here, and 236 on the server/);
   assert.deepEqual(await network("mgmt"), before);
+});
+
+test("files that differ are told apart by each field, with both values and the lines that say them", async () => {
+  const [one, two] = [
+    recipe(1),
+    recipe(2, (text) =>
+      text
+        .replace("ttl 5", "ttl 6")
+        .replace("bridge_stp off", "bridge_stp on")
+        .replace("bridge_fd 0", "bridge_fd 4")
+        .replace("239.0.0.236", "239.0.0.99"),
+    ),
+  ];
+  const { code, stderr } = await cli.weft(["import", "ifupdown", `h1=${one}`, `h2=${two}`, "--dry-run"]);
+  assert.equal(code, 2);
+  const said = (line: number, field: string, here: string, there: string) => {
+    const why = `it is ${here} here, and ${there} at ${one}:${line}`;
+    assert.ok(stderr.includes(`${two}:${line}: ${field} of network mgmt differs: ${why}`), `${field}\n${stderr}`);
+  };
+  said(10, "ttl", "6", "5");
+  said(10, "group", "239.0.0.99", "239.0.0.236");
+  said(17, "stp", "on", "off");
+  said(19, "forwardDelay", "4", "0");
 });
 
 test("wrong values are one refusal with every line", async () => {
@@ -91,7 +121,7 @@ test("wrong values are one refusal with every line", async () => {
   const { code, stderr } = await cli.weft(["import", "ifupdown", "--host", "h1", wrong]);
   assert.equal(code, 2);
   assert.match(stderr, /:10: group 10\.0\.0\.236: this is not a multicast address/);
-  assert.match(stderr, /:10: ttl 500: it must be a whole number from 0 to 255/);
+  assert.match(stderr, /:10: ttl 500: it must be a whole number from 1 to 255/);
 });
 
 test("an unknown host, a missing file, and files without a network are refused", async () => {
@@ -120,14 +150,26 @@ test("unicast by networkd, a switched bridge by netplan; the tunnel port of the 
     "[NetDev]\nName=vx7\nKind=vxlan\nMTUBytes=1400\n[VXLAN]\nVNI=7\nLocal=192.168.66.11\nIndependent=yes\n",
   );
   unit("vx.network", `[Match]\nName=vx7\n[Network]\nBridge=br-uni\n${peers}`);
+  unit("vx.link", "[Match]\nOriginalName=vx7\n[Link]\nTransmitChecksumOffload=no\n");
+  unit("eth0.link", "[Match]\nMACAddress=02:00:00:00:00:01\n[Link]\nName=eth0\n");
   unit("br.netdev", "[NetDev]\nName=br-uni\nKind=bridge\n[Bridge]\nSTP=yes\nForwardDelaySec=4\n");
   unit("br.network", "[Match]\nName=br-uni\n[Network]\nAddress=10.77.0.1/24\nAddress=fd77::1/64\n");
   const { code, stderr } = await cli.weft(["import", "networkd", `h1=${dir}`]);
   assert.equal(code, 0, stderr);
-  const { driver, vni, peers: how, mtu, stp, forwardDelay, bridge, subnets, hostAddresses } = await network("uni");
+  const spec = await network("uni");
+  const { driver, vni, peers: how, mtu, stp, forwardDelay, bridge, subnets, hostAddresses, offload } = spec;
   assert.deepEqual(
-    { driver, vni, how, mtu, stp, forwardDelay, bridge },
-    { driver: "vxlan", vni: 7, how: undefined, mtu: 1400, stp: true, forwardDelay: 4, bridge: "br-uni" },
+    { driver, vni, how, mtu, stp, forwardDelay, bridge, offload },
+    {
+      driver: "vxlan",
+      vni: 7,
+      how: undefined,
+      mtu: 1400,
+      stp: true,
+      forwardDelay: 4,
+      bridge: "br-uni",
+      offload: "off",
+    },
   );
   assert.deepEqual(subnets, [
     { cidr: "10.77.0.0/24", gateway: "none" },
@@ -156,6 +198,46 @@ test("import(export(x)) = x", async () => {
   assert.deepEqual(await network("uni"), before);
 });
 
+test("what netplan cannot say of a network is no other value; what it says is", async () => {
+  const own = ["h1=10.77.0.1/24", "h1=fd77::1/64", "h2=10.77.0.2/24"].flatMap((one) => ["--host-address", one]);
+  assert.equal((await cli.weft(["network", "edit", "uni", ...own])).code, 0);
+  const before = await network("uni");
+  assert.equal(before["offload"], "off");
+  const dir = join(cli.folder, "again-netplan");
+  const out = await cli.weft(["network", "export", "uni", "--as", "netplan", "--host", "h1", "--dir", dir]);
+  assert.match(out.stderr, /checksum/);
+  const same = await cli.weft(["import", "netplan", `h1=${dir}`]);
+  assert.equal(same.code, 0, same.stderr);
+  assert.equal((await network("uni"))["offload"], "off");
+  const [file = ""] = readdirSync(dir);
+  writeFileSync(join(dir, file), readFileSync(join(dir, file), "utf8").replace("id: 7", "id: 8"));
+  const other = await cli.weft(["import", "netplan", `h1=${dir}`]);
+  assert.match(other.stderr, /vni of network uni differs/);
+  writeFileSync(
+    join(dir, file),
+    readFileSync(join(dir, file), "utf8").replace(/id: 8(.*)port: 8472/s, "id: 7$1port: 4789"),
+  );
+  const port = await cli.weft(["import", "netplan", `h1=${dir}`]);
+  assert.match(port.stderr, /port 4789 .*the port of network uni is 8472/s, "h2 goes on with it");
+});
+
+test("an address of one host, in a file of none, is refused with its line; without one it is of all", async () => {
+  const path = recipe(1, (text) => text.replaceAll("mgmt", "nobody"));
+  const refused = await cli.weft(["import", "ifupdown", path]);
+  assert.equal(refused.code, 2, refused.stdout);
+  assert.match(refused.stderr, /br-nobody: 172\.29\.236\.11\/22/);
+  assert.match(refused.stderr, /it is the address of one host: say which one with --host h1/);
+  assert.equal((await cli.weft(["network", "show", "nobody"])).code, 3);
+  const plain = recipe(1, (text) =>
+    text
+      .replaceAll("mgmt", "any")
+      .replace("dstport 4789", "")
+      .replace(/ {4}(address 172|netmask 255.255.252).*\n/g, ""),
+  );
+  const taken = await cli.weft(["import", "ifupdown", plain, "--dry-run"]);
+  assert.equal(taken.code, 0, taken.stderr);
+});
+
 test("VLANs by netplan: the physical network is called as the first host's device", async () => {
   const files = ["eth1", "enp3s0"].map((device, i) => {
     const path = join(cli.folder, `vlan${i}.yaml`);
@@ -168,10 +250,32 @@ test("VLANs by netplan: the physical network is called as the first host's devic
   const { code, stderr } = await cli.weft(["import", "netplan", ...files]);
   assert.equal(code, 0, stderr);
   assert.match(stderr, /next: weft host set h1 --physical eth1=eth1\n.*next: weft host set h2 --physical eth1=enp3s0/s);
+  assert.equal(stderr.match(/next: weft host set h1 /g)?.length, 1, "two networks, one device");
   const flat = await network("flat");
   assert.deepEqual([flat["driver"], flat["parent"], flat["vlan"], flat["hosts"]], ["vlan", "eth1", 100, ["h1", "h2"]]);
   const inner = await network("inner");
   assert.deepEqual([inner["vlan"], inner["outerVlan"], inner["bridge"]], [8, 7, "br-inner"]);
+  await cli.weft(["host", "set", "h1", "--physical", "eth1=eth1"]);
+  const again = await cli.weft(["import", "netplan", ...files]);
+  assert.deepEqual(again.stderr.match(/next: .*/g), ["next: weft host set h2 --physical eth1=enp3s0"], "h1 has it");
+});
+
+test("an MTU that the network has by itself is not set by its exported files; another is", async () => {
+  const line = "network create sized --ipam global --placement host --subnet 10.45.0.0/24 --gateway none --vni 45";
+  await cli.weft([...line.split(" "), "--host-address", "h1=10.45.0.4/24"]);
+  const dir = join(cli.folder, "sized");
+  await cli.weft(["network", "export", "sized", "--as", "networkd", "--host", "h1", "--dir", dir]);
+  const imported = async () => {
+    const { code, stderr } = await cli.weft(["import", "networkd", "--host", "h1", dir]);
+    assert.equal(code, 0, stderr);
+    return (await network("sized"))["mtu"];
+  };
+  assert.equal(await imported(), undefined);
+  for (const file of readdirSync(dir).filter((name) => name.endsWith(".netdev"))) {
+    const text = readFileSync(join(dir, file), "utf8");
+    writeFileSync(join(dir, file), text.replace("MTUBytes=1450", "MTUBytes=1400"));
+  }
+  assert.equal(await imported(), 1400);
 });
 
 test("a host that has the address already may have it in the network; another may not", async () => {
@@ -186,4 +290,31 @@ test("a host that has the address already may have it in the network; another ma
   assert.match((await create("h1")).stderr, /10\.44\.0\.0\/24 of host "h4"/);
   const { code, stderr } = await create("h4");
   assert.equal(code, 0, stderr);
+});
+
+test("links that lead in circles or nowhere, pipes, devices, folders and huge files are refused at once", async () => {
+  const dir = join(cli.folder, "odd");
+  mkdirSync(dir);
+  const at = (name: string) => join(dir, name);
+  symlinkSync(at("b"), at("a"));
+  symlinkSync(at("a"), at("b"));
+  symlinkSync(at("nothing"), at("dangling"));
+  execFileSync("mkfifo", [at("pipe")]);
+  mkdirSync(at("folder"));
+  writeFileSync(at("huge"), "");
+  truncateSync(at("huge"), 1_000_000_000);
+  symlinkSync("/dev/zero", at("zeros"));
+  symlinkSync(recipe(1), at("good"));
+  const refusedFor = async (name: string) => {
+    writeFileSync(at("interfaces"), `source ${at(name)}\n`);
+    const { code, stderr } = await cli.weft(["import", "ifupdown", at("interfaces"), "--host", "h1", "--dry-run"]);
+    return `${code} ${stderr}`;
+  };
+  assert.match(await refusedFor("a"), /^2 .*odd\/a cannot be read .*ELOOP/s);
+  assert.match(await refusedFor("dangling"), /^2 .*cannot be read .*there is no such file/s);
+  assert.match(await refusedFor("pipe"), /^2 .*pipe cannot be read .*it is no plain file/s);
+  assert.match(await refusedFor("zeros"), /^2 .*zeros cannot be read .*it is no plain file/s);
+  assert.match(await refusedFor("huge"), /^2 .*huge cannot be read .*it is larger than 16777216 bytes/s);
+  assert.match(await refusedFor("folder"), /^2 .*no network that can be imported/s);
+  assert.doesNotMatch(await refusedFor("good"), /cannot be read/);
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault, type Reason } from "../../../../src/model/fault.ts";
+import { inFile } from "../../../../src/cli/input/places.ts";
 import { itemsOf } from "../../../../src/cli/input/resourceFile.ts";
 
 async function refusal(text: string): Promise<{ readonly reason: Reason; readonly where: string | undefined }> {
@@ -28,6 +29,33 @@ name: red
     { kind: "network", name: "a", spec: { subnets: [{ cidr: "10.1.0.0/16" }] } },
     { kind: "network", name: "b", spec: {} },
   ]);
+});
+
+test("a refusal of the server names the line, the resource and the field in the file", async () => {
+  const text = `kind: vrf
+name: red
+---
+- {kind: network, name: a}
+- kind: network
+  name: zz
+  spec:
+    subnets:
+      - {cidr: 10.1.0.0/16}
+    offload: maybe
+`;
+  const items = await itemsOf(text, "z.yaml");
+  const refusedAt = async (where: string, what = `${where}: wrong`) => {
+    const fault = new Fault("request-invalid", { what, where, fix: "correct it" });
+    const told = await inFile(items, Promise.reject(fault)).catch((error: unknown) => error);
+    assert.ok(told instanceof Fault);
+    return [told.detail.where, told.detail.what];
+  };
+  assert.deepEqual(await refusedAt("resources[2].spec.offload"), ["z.yaml:10, network zz: offload", "offload: wrong"]);
+  assert.deepEqual((await refusedAt("resources[2].spec.subnets[0].cidr"))[0], "z.yaml:9, network zz: subnets[0].cidr");
+  assert.deepEqual((await refusedAt("resources[2].spec.subnets[4].cidr"))[0], "z.yaml:9, network zz: subnets[4].cidr");
+  assert.deepEqual((await refusedAt("resources[1].spec"))[0], "z.yaml:4, network a");
+  assert.deepEqual((await refusedAt("resources[0].name"))[0], "z.yaml:2, vrf red: name");
+  assert.deepEqual(await refusedAt("network/a", "taken"), ["network/a", "taken"]);
 });
 
 test("JSON is taken as well", async () => {

@@ -76,7 +76,9 @@ test("netplan says what it lacks, and others may not read its file", async () =>
 
 test("without a host: a folder for each; iproute2 is a program and its unit", async () => {
   const dir = folder("all");
-  await exported("lab", "--as", "iproute2", "--dir", dir);
+  const { stderr } = await cli.weft(["network", "export", "lab", "--as", "iproute2", "--dir", dir]);
+  for (const host of ["h1", "h2", "h3"])
+    assert.ok(stderr.includes(`next: copy what is in ${dir}/${host} to /etc/weft/export on host ${host}\n`), stderr);
   assert.deepEqual(readdirSync(dir).sort(), ["h1", "h2", "h3"]);
   assert.deepEqual(readdirSync(join(dir, "h1")).sort(), ["weft-lab.service", "weft-lab.sh"]);
   assert.equal(statSync(join(dir, "h1/weft-lab.sh")).mode & 0o777, 0o755);
@@ -86,6 +88,18 @@ test("a routed network: routes to the blocks of others, and their next hops", as
   const text = await exported("blue", "--as", "networkd", "--host", "h1");
   assert.match(text, /net\.ipv4\.ip_forward=1/);
   assert.match(text, /# --- \/etc\/systemd\/network\/50-weft-blue-wb-blue\.network/);
+});
+
+test("on a physical network: nothing is forwarded here, and a host without a device to it is told so", async () => {
+  for (const line of [
+    "physical create lan",
+    "network create flat --driver vlan --parent lan --vlan 5 --subnet 10.5.0.0/24 --gateway 10.5.0.1 --hosts h1",
+  ])
+    assert.equal((await cli.weft(line.split(" "))).code, 0, line);
+  const { stdout, stderr } = await cli.weft("network export flat --as ifupdown --host h1".split(" "));
+  assert.match(stdout, /bridge_ports none/);
+  assert.doesNotMatch(stdout, /ip_forward/);
+  assert.match(stderr, /the bridge has no port: no device of host h1 leads to physical network lan.*weft host set h1/);
 });
 
 test("what is misused or cannot be is refused", async () => {
@@ -98,6 +112,7 @@ test("what is misused or cannot be is refused", async () => {
   assert.match(await refused("nil", "--as", "ifupdown", "--host", "h1"), /^3 .*nil/);
   assert.match(await refused("lab", "--as", "xml"), /^2 .*Allowed choices are ifupdown/s);
   assert.match(await refused("lab", "--as", "ifupdown", "--cni"), /^2 .*--cni is not for --as/);
+  assert.match(await refused("lab", "--cni", "--dir", "/nowhere"), /^2 .*--dir is not for --cni/);
   assert.match(await refused("lab"), /^2 .*give --cni, or --as/s);
   assert.match(
     await refused("lab", "--as", "ifupdown", "--host", "h1", "--dir", `${cli.folder}/admin.token`),

@@ -48,7 +48,7 @@ test("reserve says what it reserved, and reserves more into the same", async () 
 
 test("what cannot be meant is 2, what is in the way is 4", async () => {
   for (const [args, code, text] of [
-    [["blue", "x", "--size", "0"], 2, /size.*expected a number >= 1, got 0/],
+    [["blue", "x", "--size", "0"], 2, /size.*expected at least 1, got 0/],
     [["blue", "x", "--size", "many"], 2, /"many" is not a whole number/],
     [["blue", "x"], 2, /--size/],
     [["blue", "x", "--size", "1", "--first", "10.7.0.9", "--mac", "02:00:0a:07:00:09"], 2, /both --first and --mac/],

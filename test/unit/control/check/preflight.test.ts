@@ -65,6 +65,16 @@ test("addresses of two families never reach each other", () => {
   assert.match(dead.why ?? "", /one family/);
 });
 
+test("a host without what a driver needs is named, although packets pass", () => {
+  const lacking = { ...B, spec: { ...B.spec, features: [] } };
+  const passing = way(result("b", { passed: 1500 }), result("a", {}), lacking);
+  assert.equal(passing.state, "passes");
+  assert.equal(
+    passing.problems[0],
+    "host b cannot carry networks with driver vxlan: it lacks VXLAN devices (kernel module vxlan)",
+  );
+});
+
 test("filters are only told of where something does not pass", () => {
   const filters = ["chain input of table ip x: udp dport 4789 drop"];
   const good = { ...result("b", { passed: 1500 }), filters };

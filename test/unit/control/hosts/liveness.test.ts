@@ -35,6 +35,7 @@ test("steps that do not follow each other are refused", () => {
   const wrong = (more: Partial<typeof settings>) => () => checkLiveness({ ...settings, ...more });
   const refused = (where: string) => (e: unknown) => e instanceof Fault && e.detail.where === where;
   assert.throws(wrong({ lostAfterMs: 30_000 }), refused("lost-after"));
+  assert.throws(wrong({ suspectAfterMs: 2_999 }), refused("suspect-after"));
   assert.throws(wrong({ reclaimAfterMs: 299_999 }), refused("reclaim-after"));
   assert.deepEqual(checkLiveness(settings), settings);
 });

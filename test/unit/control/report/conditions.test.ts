@@ -47,6 +47,30 @@ test("a host's own ranges: at most five are named, both ways round, of networks 
   assert.deepEqual(await told(lab), ["overlap network/blue h1", "overlap network/blue h2", "overlap vrf/blue h2"]);
 });
 
+test("what a host has on a bridge that the network takes over is no overlap, and other ranges of it are", async () => {
+  const lab = await openLab();
+  await lab.join(1, { hostPrefixes: ["172.29.236.0/22"] });
+  await lab.join(2);
+  const mgmt = {
+    ...v4("172.29.236.0/22"),
+    placement: "host",
+    bridge: "br-mgmt",
+    hostAddresses: [{ host: "h1", address: "172.29.236.11/22" }],
+  } as const;
+  await lab.put("mgmt", { ...mgmt, takeOver: true });
+  assert.deepEqual(await told(lab), []);
+  const report = (host: string, hostPrefixes: string[]) => lab.control.report(reportOf(host, { hostPrefixes }));
+  await report("h2", ["172.29.236.0/22"]);
+  assert.deepEqual(await told(lab), ["overlap network/mgmt h2"], "it has no address of the network to take over");
+  await report("h2", []);
+  await report("h1", ["172.29.236.0/22", "172.29.237.0/24"]);
+  assert.match((await messages(lab)).join(), /overlaps 172\.29\.237\.0\/24, which host "h1"/);
+  await report("h1", ["172.29.236.0/22"]);
+  assert.deepEqual(await told(lab), []);
+  await lab.put("mgmt", mgmt);
+  assert.deepEqual(await told(lab), ["overlap network/mgmt h1"], "nothing is taken over");
+});
+
 test("an MTU is told of when a host's tunnels carry less, by the family of its underlay", async () => {
   const lab = await openLab();
   await lab.put("blue", { ...v4("10.7.0.0/16"), mtu: 1440 });

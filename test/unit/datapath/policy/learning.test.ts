@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type NetworkSpec, type Resource, type ResourceOf, snapshotOf } from "../../../../src/model/resource.ts";
 import { compile } from "../../../../src/datapath/compile.ts";
-import { learningChains } from "../../../../src/datapath/policy/learning.ts";
+import { learningOf } from "../../../../src/datapath/policy/learning.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 
@@ -87,14 +87,15 @@ test("where nothing else is filtered, learning and flooding are", () => {
 });
 
 test("the chains that bound learning, whole: with floods, without, and where nothing else has marked a port", () => {
-  const of = (spoofing: NetworkSpec["spoofing"], isOpen: boolean) =>
-    learningChains([{ spec: { spoofing } } as ResourceOf<"network">], isOpen);
-  const copies = (hook: string, from: string, over: string) => `chain ${hook} {
+  const parts = (spoofing: NetworkSpec["spoofing"], isOpen: boolean, group?: string) =>
+    learningOf([{ spec: { spoofing, group } } as ResourceOf<"network">], isOpen);
+  const chains = (...of: Parameters<typeof parts>) => parts(...of).chains;
+  const copies = (hook: string, from: string, over: string, first = "") => `chain ${hook} {
   type filter hook ${hook} priority 0; policy accept;
+${first}  oif . @ll,0,48 @heard accept
   oifname != @floods accept
   ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 accept
   oifname . @ll,0,48 @macs accept
-  oifname . @ll,0,48 @heard accept
   update @copies { ${from} . oifname limit rate 2000/second burst 2000 packets } accept
   ${over}
 }
@@ -102,9 +103,10 @@ test("the chains that bound learning, whole: with floods, without, and where not
   const sets = `set shares { typeof iifname . @ll,48,48; size 65536; flags dynamic,timeout; }
 set newcomers { type ifname; size 65535; flags dynamic,timeout; timeout 65m; }
 `;
-  const heard = `set heard { typeof iifname . @ll,48,48; size 65536; flags dynamic,timeout; }
+  const heardSet = "set heard { typeof iif . @ll,48,48; size 65536; flags dynamic,timeout; }\n";
+  const heard = `set heard { typeof iif . @ll,48,48; size 65536; flags dynamic,timeout; }
 chain heard {
-  iifname @floods update @heard { iifname . @ll,48,48 timeout 5m }
+  iifname @floods update @heard { iif . @ll,48,48 timeout 5m }
 }
 `;
   const sources = (known: string, then: string) => `chain sources {
@@ -117,21 +119,34 @@ chain heard {
   goto drop_15
 }
 `;
-  const flooding = `set copies { type ifname . ifname; size 65535; flags dynamic,timeout; timeout 1m; }
-${copies("forward", "iifname", "goto drop_8")}${copies("output", "oifname", "drop")}`;
+  const flooding = (first = "") => `set copies { type ifname . ifname; size 65535; flags dynamic,timeout; timeout 1m; }
+${copies("forward", "iifname", "goto drop_8", first)}${copies("output", "oifname", "drop", first)}`;
   const [marked, open] = ["meta mark & 0x01000000 == 0", 'iifname != "wp*"'];
   const both = { mac: true, broadcasts: true };
-  assert.equal(of(both, false), sets + heard + sources(marked, "goto heard") + flooding);
-  assert.equal(of(both, true), sets + heard + sources(open, "goto heard") + flooding);
-  assert.equal(of({ mac: true }, false), sets + sources(marked, "accept"));
-  assert.equal(of({ mac: true }, true), sets + sources(open, "accept"));
-  assert.equal(of({ broadcasts: true }, false), "");
+  assert.equal(chains(both, false), heard + sets + sources(marked, "goto heard") + flooding());
+  assert.equal(chains(both, true), heard + sets + sources(open, "goto heard") + flooding());
+  // Of a group only tunnels flood and teach: nothing is looked up for ports of endpoints.
+  assert.deepEqual(parts({}, false, "239.0.0.1"), {
+    chains: heardSet + flooding('  oifname "wp*" accept\n'),
+    elsewhere: ["update @heard { iif . @ll,48,48 timeout 5m }"],
+    readsMark: false,
+  });
+  // Beside a network whose tunnels do not, only those that do are heard.
+  const [grouped, plain] = ["239.0.0.1", undefined].map((of) => ({ spec: { group: of } }) as ResourceOf<"network">);
+  assert.ok(grouped !== undefined && plain !== undefined);
+  const heardByFlooding = ["iifname @floods update @heard { iif . @ll,48,48 timeout 5m }"];
+  assert.deepEqual(learningOf([grouped, plain], false).elsewhere, heardByFlooding);
+  // In the host's own namespace bridges of others pass there as well.
+  assert.deepEqual(learningOf([grouped], false, "host").elsewhere, heardByFlooding);
+  assert.equal(chains({ mac: true }, false), sets + sources(marked, "accept"));
+  assert.equal(chains({ mac: true }, true), sets + sources(open, "accept"));
+  assert.equal(chains({ broadcasts: true }, false), "");
 });
 
 test("in the host's own namespace, frames of others are not looked at, whatever their mark", () => {
   const network = { name: "n", spec: { spoofing: { mac: true }, ranges: [] } } as unknown as ResourceOf<"network">;
   const chainOf = (place: "host" | "own") =>
-    /chain sources \{\n.*\n(.*)\n/.exec(learningChains([network], false, place))?.[1]?.trim();
+    /chain sources \{\n.*\n(.*)\n/.exec(learningOf([network], false, place).chains)?.[1]?.trim();
   assert.equal(chainOf("host"), 'iifname != "wp*" accept');
   assert.equal(chainOf("own"), "meta mark & 0x01000000 == 0 accept");
 });

@@ -226,7 +226,7 @@ test("chains say whose they are, and whether flows are kept; each side has the r
     [...bodies.keys()].filter((name = "") => /^(in|out)_0x/.test(name)),
     ids.flatMap((id) => [`out_${id}`, `in_${id}`]),
   );
-  assert.equal(compilePolicy({ profiles: new Map(), peers: ["web"], commits: "" }), "");
+  assert.equal(compilePolicy({ profiles: new Map(), peers: ["web"], commits: "" }, "accept", "own"), "");
 });
 
 test("comments are not longer than the kernel takes", () => {

@@ -28,6 +28,7 @@ test("what is on a link goes along with it; a link and what stands alone do not"
   const on: readonly KernelObject[] = [
     { kind: "tbf", ns: NS, dev: "x", rate: 1, burst: 1, limit: 1 },
     { kind: "redirect", ns: NS, dev: "x", to: "y" },
+    { kind: "checksums", ns: NS, dev: "x" },
     { kind: "address", ns: NS, dev: "x", cidr: "10.1.0.1/24" },
     { kind: "route", ns: NS, dev: "x", dst: "10.1.0.0/24", onlink: false },
     { kind: "neighbour", ns: NS, dev: "x", ip: "10.1.0.2", mac: "02:00:00:00:00:01" },
