@@ -115,7 +115,9 @@ function register(app: FastifyInstance, control: Control, route: Route): void {
       if (route.access === "viewer") viewerOf(call);
       if (route.query !== "any") checkQuery(call, route.query ?? {});
       const answer =
-        "write" in route ? answerOf(route, await control.write(route.write(call))) : await route.handle(call);
+        "write" in route
+          ? answerOf(route, await control.writeAs(call.caller, route.write(call)))
+          : await route.handle(call);
       await send(reply, answer);
     },
   });
@@ -126,6 +128,7 @@ function callOf(request: FastifyRequest, identity: Identity): Call {
   const params = request.params as Record<string, string>;
   return {
     identity,
+    caller: { identity, credential: "token", from: request.ip },
     token: tokenOf(request),
     params,
     name: params["name"] ?? "",

@@ -3,7 +3,7 @@
 // then answers no caller yet, and undoes what it built if the second line is a problem, or never comes.
 import type { ServerResponse } from "node:http";
 import type { Control } from "../control/control.ts";
-import type { Outcome, Viewer } from "../control/write.ts";
+import type { Caller, Outcome, Viewer } from "../control/write.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseEndpointClaim } from "../model/parse.ts";
 import { type Route, viewerOf } from "./route.ts";
@@ -15,6 +15,7 @@ const LINE_MAX = 1024 * 1024;
 const WAITING_MAX = 256;
 
 type Asked = { readonly id: number; readonly claim: unknown };
+type Claimer = Caller & { readonly identity: Viewer };
 type Line = { readonly response: ServerResponse; waiting: number; isEnded: boolean };
 
 export class ClaimLines {
@@ -39,7 +40,10 @@ export class ClaimLines {
       answers: { 200: { type: "application/x-ndjson" } },
       // The host may have lost its right since it opened the connection.
       handle: (call) => ({
-        stream: this.#serve(() => viewerOf({ ...call, identity: this.#control.identify(call.token) })),
+        stream: this.#serve(() => ({
+          ...call.caller,
+          identity: viewerOf({ identity: this.#control.identify(call.token) }),
+        })),
       }),
     };
   }
@@ -50,7 +54,7 @@ export class ClaimLines {
   }
 
   /** Answers the claims that the response's request brings until either side ends it. */
-  #serve(by: () => Viewer): (response: ServerResponse) => Promise<void> {
+  #serve(by: () => Claimer): (response: ServerResponse) => Promise<void> {
     return (response) =>
       new Promise((resolve) => {
         const line = { response, waiting: 0, isEnded: false };
@@ -65,7 +69,7 @@ export class ClaimLines {
       });
   }
 
-  #listen(line: Line, by: () => Viewer): void {
+  #listen(line: Line, by: () => Claimer): void {
     const { response } = line;
     const { req: request } = response;
     // While a host does not read its answers, its claims are not read.
@@ -94,14 +98,16 @@ export class ClaimLines {
     request.on("end", () => end(line));
   }
 
-  async #answer(response: ServerResponse, { id, claim }: Asked, by: () => Viewer): Promise<void> {
+  async #answer(response: ServerResponse, { id, claim }: Asked, by: () => Claimer): Promise<void> {
     const decided = ({ resource }: Outcome) => {
       say(response, { id, granted: resource });
       // Not at the end of this turn, as node would: the disk write comes before that.
       response.socket?.uncork();
     };
     try {
-      await this.#control.write({ verb: "attach", claim: parseEndpointClaim(claim), by: by() }, { decided });
+      const caller = by();
+      const write = { verb: "attach", claim: parseEndpointClaim(claim), by: caller.identity } as const;
+      await this.#control.writeAs(caller, write, { decided });
       say(response, { id, kept: true });
     } catch (error) {
       const problem = problemOf(error);

@@ -2,7 +2,7 @@
 // cannot differ. Knows nothing of the framework that carries it.
 import type { ServerResponse } from "node:http";
 import type { Control } from "../control/control.ts";
-import type { Identity, Match, Outcome, Viewer } from "../control/write.ts";
+import type { Caller, Identity, Match, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
 import { type Kind, seeOf, unknownFault } from "../model/kinds.ts";
 import type { Resource } from "../model/resource.ts";
@@ -25,6 +25,8 @@ type Access = "open" | "any" | "viewer" | "admin";
 export type Call = {
   /** Of an open route: an administrator's. */
   readonly identity: Identity;
+  /** Of writes: the identity, by what it was proved, and from where. */
+  readonly caller: Caller;
   readonly token: string | undefined;
   readonly params: Readonly<Record<string, string>>;
   /** The `{name}` of the path; "" of a path without one. */
@@ -95,7 +97,7 @@ export function missing(kind: Kind, name: string): Fault {
 }
 
 /** The caller as a viewer of resources; a Fault `forbidden` for a join token. */
-export function viewerOf(call: Call): Viewer {
+export function viewerOf(call: Pick<Call, "identity">): Viewer {
   if (call.identity.role !== "join") return call.identity;
   throw new Fault("forbidden", {
     what: "a join token only joins hosts",

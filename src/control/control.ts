@@ -29,11 +29,14 @@ import { spaceMapOf } from "./state/spaceMap.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
 import { get, viewOf } from "./state/view.ts";
 import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
-import type { Identity, Outcome, Viewer, Write } from "./write.ts";
+import { type Caller, type Identity, type Outcome, SERVER, type Viewer, type Write } from "./write.ts";
 
 export type { ControlOptions } from "./parts.ts";
 export type { Meter } from "./commit/committer.ts";
 
+/** Joins have a way of their own: `join`. */
+type Asked = Exclude<Write, { readonly verb: "join" }>;
+type WriteOptions = Pick<Job, "dryRun" | "decided">;
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
 
 export class Control {
@@ -72,13 +75,16 @@ export class Control {
 
   /**
    * Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. Joins go through `join`.
+   * The server's own: what comes from outside is written by `writeAs`.
    */
-  async write(
-    write: Exclude<Write, { readonly verb: "join" }>,
-    options: Pick<Job, "dryRun" | "decided"> = {},
-  ): Promise<Outcome> {
-    if (write.verb === "delete" && write.kind === "host") return removeHost(this.#parts, write, options);
-    return this.#parts.committer.submit({ write, ...options });
+  write(write: Asked, options: WriteOptions = {}): Promise<Outcome> {
+    return this.writeAs(SERVER, write, options);
+  }
+
+  /** As `write`, for this caller: refused where the caller lacks a right. */
+  async writeAs(caller: Caller, write: Asked, options: WriteOptions = {}): Promise<Outcome> {
+    if (write.verb === "delete" && write.kind === "host") return removeHost(this.#parts, write, { ...options, caller });
+    return this.#parts.committer.submit({ write, caller, ...options });
   }
 
   /**

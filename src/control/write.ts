@@ -21,6 +21,17 @@ export type Identity = Viewer | { readonly role: "join" };
 /** Who sees resources: an administrator everything, a host what concerns it. */
 export type Viewer = { readonly role: "admin" } | { readonly role: "host"; readonly host: string };
 
+/** Who asks for a write: judged by its rights, and named in the audit log. */
+export type Caller = {
+  readonly identity: Identity;
+  /** By what it proved who it is, like `token laptop` or `socket`; never the secret itself. */
+  readonly credential: string;
+  /** The address that it asks from, or `unix`. */
+  readonly from: string;
+};
+/** The server itself, and its tests: no rights are asked. */
+export const SERVER: Caller = { identity: { role: "admin" }, credential: "server", from: "server" };
+
 /** The resource must be at this revision; 0: it must not exist; "any": it must exist. */
 export type Match = { readonly ifRevision?: number | "any" };
 

@@ -65,7 +65,7 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       async handle(call) {
         const { resources, pruneVrf, dryRun } = parseApply(jsonOf(call));
         const write = { verb: "apply", items: resources, ...(pruneVrf === undefined ? {} : { pruneVrf }) } as const;
-        const { revision, changes } = await control.write(write, { dryRun: dryRun === true });
+        const { revision, changes } = await control.writeAs(call.caller, write, { dryRun: dryRun === true });
         return { body: { revision, changes } };
       },
     },

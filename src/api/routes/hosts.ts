@@ -26,7 +26,7 @@ export function hostRoutes({ control }: Parts): Route[] {
       query: { ...FORCE, dryRun: "true: only say what would go." },
       answers: { 200: "Applied" },
       async handle(call) {
-        const options = { force: flagIn(call, "force"), dryRun: flagIn(call, "dryRun") };
+        const options = { force: flagIn(call, "force"), dryRun: flagIn(call, "dryRun"), caller: call.caller };
         const { revision, changes } = await control.reclaim(call.name, options);
         return { body: { revision, changes } };
       },

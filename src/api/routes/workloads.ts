@@ -30,7 +30,7 @@ export function workloadRoutes({ control }: Parts): Route[] {
       async handle(call) {
         const request = parseMigration(jsonOf(call));
         const dryRun = request.dryRun === true;
-        const { resource, changes } = await control.write({ verb: "migrate", request }, { dryRun });
+        const { resource, changes } = await control.writeAs(call.caller, { verb: "migrate", request }, { dryRun });
         const moves = changes.flatMap((change) => ("put" in change && change.put.kind === "move" ? [change.put] : []));
         return { status: dryRun ? 200 : 201, body: { migration: resource, moves } };
       },

@@ -14,7 +14,7 @@ import { Followers } from "./followers.ts";
 import { ReplayLog } from "./replayLog.ts";
 import { leaseEventsOf } from "./leaseLog.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "../state/view.ts";
-import type { Outcome, Write } from "../write.ts";
+import type { Caller, Outcome, Write } from "../write.ts";
 
 /** Told what happens, for metrics. */
 export type Meter = { committed(commits: number, seconds: number): void; converged(seconds: number): void };
@@ -22,6 +22,8 @@ export type Meter = { committed(commits: number, seconds: number): void; converg
 /** What goes with a write, in its transaction. A job without a write only keeps secrets. */
 export type Job = {
   readonly write?: Write;
+  /** Who asks for it. Default: the server itself. */
+  readonly caller?: Caller;
   readonly dryRun?: boolean;
   /** Asked right before it is admitted; throws what has made it void since it was submitted. */
   holds?(): void;

@@ -2,11 +2,12 @@
 // remembered of removed ones. liveness.ts decides about the states, admit/ about what is released.
 import type { Clock } from "../../model/clock.ts";
 import { ClockSteps } from "../../model/clock.ts";
+import { defined } from "../../model/defined.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Secret, Store } from "../../store/store.ts";
 import { bootSecret } from "./boots.ts";
-import type { Committer } from "../commit/committer.ts";
+import type { Committer, Job } from "../commit/committer.ts";
 import { type Condition, lossesOf } from "../report/conditions.ts";
 import { type Credentials, hostSecret } from "./credentials.ts";
 import { type Departure, Departures, departureOf } from "./departures.ts";
@@ -22,7 +23,7 @@ type Parts = {
   readonly credentials: Credentials;
   readonly prefixes: Prefixes;
 };
-type RemoveOptions = { readonly dryRun?: boolean; readonly holds?: () => void };
+type RemoveOptions = Pick<Job, "dryRun" | "holds" | "caller">;
 
 export class HostLifecycle {
   readonly departures: Departures;
@@ -47,7 +48,7 @@ export class HostLifecycle {
     parts: Parts,
     write: Extract<Write, { readonly verb: "delete" }>,
     as: Pick<Departure, "how" | "by">,
-    { dryRun = false, holds }: RemoveOptions,
+    { dryRun = false, holds, caller }: RemoveOptions,
   ): Promise<Outcome> {
     const { committer, credentials, prefixes } = parts;
     const host = write.name;
@@ -55,7 +56,7 @@ export class HostLifecycle {
       committer.submit({
         write,
         dryRun,
-        ...(holds === undefined ? {} : { holds }),
+        ...defined({ holds, caller }),
         secrets: ({ changes }): Secret[] => {
           const { view } = committer;
           const underlay = get(view, "host", host)?.spec.underlay ?? "";

@@ -1,16 +1,22 @@
 // How a host is removed on request or reclaimed when it is lost, and how the record of that is deleted.
 import { Fault } from "../../model/fault.ts";
 import type { Parts } from "../parts.ts";
-import type { Outcome, Write } from "../write.ts";
+import type { Caller, Outcome, Write } from "../write.ts";
 import type { Departure } from "./departures.ts";
 
-export type ReclaimOptions = { readonly dryRun?: boolean; readonly force?: boolean; readonly by?: Departure["by"] };
+export type ReclaimOptions = {
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly by?: Departure["by"];
+  /** Default: the server itself. */
+  readonly caller?: Caller;
+};
 
 /** Removes a host; for one that was reclaimed, which is only a line in lists, deletes the line. */
 export async function removeHost(
   parts: Parts,
   write: Extract<Write, { readonly verb: "delete" }>,
-  options: { readonly dryRun?: boolean },
+  options: Pick<ReclaimOptions, "dryRun" | "caller">,
 ): Promise<Outcome> {
   if (options.dryRun !== true && (await forgetDeparture(parts, write.name)))
     return { revision: parts.committer.replayLog.revision, changes: [], created: false };

@@ -18,11 +18,13 @@ import {
   withEtag,
 } from "../../../src/api/route.ts";
 import { beginLines } from "../../../src/api/watches.ts";
+import { SERVER } from "../../../src/control/write.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import type { Resource } from "../../../src/model/resource.ts";
 
 const call = (more: Partial<Call> & { readonly headers?: Readonly<Record<string, string>> } = {}): Call => ({
   identity: { role: "admin" },
+  caller: SERVER,
   token: undefined,
   params: {},
   name: "",
