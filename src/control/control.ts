@@ -95,10 +95,7 @@ export class Control {
     return reclaimHost(this.#parts, host, options);
   }
 
-  /**
-   * Reclaims at most one silent host, if the settings say so, and returns it. Call it every few seconds, from one
-   * server of a store.
-   */
+  /** Reclaims at most one silent host, by the settings, and gives it. For one server of a store, every few seconds. */
   reclaimLost(): Promise<string | undefined> {
     return reclaimLost(this.#parts);
   }

@@ -9,6 +9,7 @@ export const REASONS = {
   // The input is wrong in itself.
   "request-invalid": { status: 400, exit: 2 },
   "yaml-invalid": { status: 400, exit: 2 },
+  "expression-invalid": { status: 400, exit: 2 },
   "address-invalid": { status: 400, exit: 2 },
   "cidr-invalid": { status: 400, exit: 2 },
   "prefix-invalid": { status: 400, exit: 2 },

@@ -1,0 +1,150 @@
+// What an expression says of fields: whether a requirement holds, why it does not, and what a rank comes to. Compiled
+// once and asked of thousands of networks. As in OpenNebula, a comparison with a field that is not there fails, also
+// with `!=`, and a rank takes such a field for 0.
+import type { Comparison, Rank, Requirement } from "./parse.ts";
+import { patternOf } from "./pattern.ts";
+import { comparisonText, requirementText } from "./text.ts";
+
+export type Field = string | number | readonly string[] | undefined;
+/** The fields of one thing. */
+export type Fields = (name: string) => Field;
+
+export type Test = (fields: Fields) => boolean;
+
+export function testOf(requirement: Requirement): Test {
+  switch (requirement.kind) {
+    case "compare":
+      return comparing(requirement.compare);
+    case "not": {
+      const part = testOf(requirement.part);
+      return (fields) => !part(fields);
+    }
+    case "all": {
+      const parts = requirement.parts.map(testOf);
+      return (fields) => parts.every((part) => part(fields));
+    }
+    case "any": {
+      const parts = requirement.parts.map(testOf);
+      return (fields) => parts.some((part) => part(fields));
+    }
+  }
+}
+
+function comparing({ field, sign, value }: Comparison): Test {
+  const fits = typeof value === "number" ? fittingNumber(sign, value) : fittingText(sign, value);
+  const isInverse = sign === "!=";
+  return (fields) => {
+    const found = fields(field);
+    if (found === undefined) return false;
+    // Of several values, one has to fit; none may be what must not be.
+    if (typeof found !== "object") return fits(found);
+    return isInverse ? found.length > 0 && found.every(fits) : found.some(fits);
+  };
+}
+
+type Fits = (found: string | number) => boolean;
+
+const COMPARE: { readonly [S in Comparison["sign"]]: (found: number, value: number) => boolean } = {
+  "=": (found, value) => found === value,
+  "@>": (found, value) => found === value,
+  "!=": (found, value) => found !== value,
+  ">": (found, value) => found > value,
+  "<": (found, value) => found < value,
+  ">=": (found, value) => found >= value,
+  "<=": (found, value) => found <= value,
+};
+
+function fittingNumber(sign: Comparison["sign"], value: number): Fits {
+  const compare = COMPARE[sign];
+  return (found) => {
+    const number = numberOf(found);
+    return number !== undefined && compare(number, value);
+  };
+}
+
+function fittingText(sign: Comparison["sign"], value: string): Fits {
+  const pattern = patternOf(value);
+  return sign === "!=" ? (found) => !pattern(String(found)) : (found) => pattern(String(found));
+}
+
+const NUMBER = /^[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,3})?$/;
+
+/** The number that a text is; undefined if it is another text. */
+export function numberOf(found: string | number): number | undefined {
+  if (typeof found === "number") return found;
+  return NUMBER.test(found) ? Number(found) : undefined;
+}
+
+/** Why a requirement does not hold: its first part that does not, with what was found; undefined if it holds. */
+export function whyNot(requirement: Requirement, fields: Fields): string | undefined {
+  if (testOf(requirement)(fields)) return undefined;
+  switch (requirement.kind) {
+    case "compare":
+      return whyNotComparison(requirement.compare, fields);
+    case "all":
+      return requirement.parts.map((part) => whyNot(part, fields)).find((why) => why !== undefined);
+    case "any":
+      return `none of ${requirement.parts.length} alternatives holds: ${whyNot(firstOf(requirement.parts), fields)}`;
+    case "not":
+      return `${requirementText(requirement.part)} holds, and must not`;
+  }
+}
+
+function firstOf(parts: readonly Requirement[]): Requirement {
+  const [first] = parts;
+  if (first === undefined) throw new Error("a list of alternatives has at least two");
+  return first;
+}
+
+function whyNotComparison(compare: Comparison, fields: Fields): string {
+  const found = fields(compare.field);
+  const text = comparisonText(compare);
+  if (found === undefined) return `${text}: it has no ${compare.field}`;
+  return `${text}: its ${compare.field} is ${shown(found)}`;
+}
+
+const SHOWN_MAX = 80;
+
+function shown(found: string | number | readonly string[]): string {
+  const text = typeof found === "object" ? found.join(", ") : String(found);
+  if (text === "") return "empty";
+  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
+}
+
+export type Score = (fields: Fields) => number;
+
+/** Not a number after a division by zero, and where numbers grow beyond all measure. */
+export function scoreOf(rank: Rank): Score {
+  const score = scoring(rank);
+  return (fields) => {
+    const value = score(fields);
+    return Number.isFinite(value) ? value : Number.NaN;
+  };
+}
+
+function scoring(rank: Rank): Score {
+  switch (rank.kind) {
+    case "number":
+      return () => rank.value;
+    case "field":
+      return (fields) => {
+        const found = fields(rank.field);
+        return (typeof found === "object" || found === undefined ? undefined : numberOf(found)) ?? 0;
+      };
+    case "minus": {
+      const part = scoring(rank.part);
+      return (fields) => -part(fields);
+    }
+    case "binary": {
+      const [left, right, apply] = [scoring(rank.left), scoring(rank.right), APPLY[rank.sign]];
+      return (fields) => apply(left(fields), right(fields));
+    }
+  }
+}
+
+const APPLY: Readonly<Record<"+" | "-" | "*" | "/", (a: number, b: number) => number>> = {
+  "+": (a, b) => a + b,
+  "-": (a, b) => a - b,
+  "*": (a, b) => a * b,
+  "/": (a, b) => (b === 0 ? Number.NaN : a / b),
+};
