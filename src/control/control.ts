@@ -41,7 +41,6 @@ export type Joined = { readonly cluster: string; readonly token: string; readonl
 
 export class Control {
   readonly #parts: Parts;
-
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
     const { cluster, revision, resources } = await store.read();
@@ -64,7 +63,6 @@ export class Control {
   get liveness(): LivenessSettings {
     return this.#parts.liveness;
   }
-
   get cluster(): string {
     return this.#parts.store.cluster;
   }
@@ -74,8 +72,8 @@ export class Control {
   }
 
   /**
-   * Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. Joins go through `join`.
-   * The server's own: what comes from outside is written by `writeAs`.
+   * Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. The server's own:
+   * joins go through `join`, and what comes from outside through `writeAs`.
    */
   write(write: Asked, options: WriteOptions = {}): Promise<Outcome> {
     return this.writeAs(SERVER, write, options);
@@ -225,7 +223,6 @@ export class Control {
   newToken(): string {
     return this.#parts.entropy.token();
   }
-
   /** Resolves if it can answer; throws `unavailable` otherwise. */
   async ready(): Promise<void> {
     await this.#parts.committer.settled();

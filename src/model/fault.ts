@@ -23,6 +23,7 @@ export const REASONS = {
   "family-wrong": { status: 400, exit: 2 },
   "qos-invalid": { status: 400, exit: 2 },
   "netns-reserved": { status: 400, exit: 2 },
+  "password-unfit": { status: 400, exit: 2 },
   // It names something that is not there.
   "network-unknown": { status: 404, exit: 3 },
   "vrf-unknown": { status: 404, exit: 3 },
@@ -65,6 +66,8 @@ export const REASONS = {
   "precondition-missing": { status: 428, exit: 4 },
   // The caller may not do it.
   "token-wrong": { status: 401, exit: 5 },
+  "password-wrong": { status: 401, exit: 5 },
+  "too-many-guesses": { status: 429, exit: 5 },
   forbidden: { status: 403, exit: 5 },
   "host-deleted": { status: 403, exit: 5 },
   "host-reclaimed": { status: 403, exit: 5 },
