@@ -123,7 +123,7 @@ export class FakeKernel implements Kernel {
   /** Its host has nothing on its devices. */
   readonly hostUse = () => undefined;
   readonly takeOver = () => Promise.resolve(undefined);
-  readonly giveBack = () => undefined;
+  readonly giveBack = () => Promise.resolve(undefined);
   readonly holdGroups = () => undefined;
   inherit(wanted: readonly KernelObject[]): Inherited {
     const outcome = inheritIn(this.#machine, wanted);

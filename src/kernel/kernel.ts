@@ -230,7 +230,7 @@ export interface Kernel {
    * The way back: what others have on the bridge goes onto the device, which is no port any more. What of `use` is on
    * neither is put onto the device as well, if the bridge is gone, or `isSure` is false. To be repeated at will.
    */
-  giveBack(given: GivenBack): Refusal | undefined;
+  giveBack(given: GivenBack): Promise<Refusal | undefined>;
   /** Sends one datagram to a multicast group. False if it could not be sent; true says nothing about its arrival. */
   sendToGroup(way: GroupWay, datagram: Uint8Array): boolean;
   /** From now on this host is in these groups, also if no tunnel of it is. Throws Refused if it cannot join one. */

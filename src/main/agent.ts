@@ -90,7 +90,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const token = tokenOf(disk, host, settings);
   const kernel = linuxKernel({ prefix: settings["netns-prefix"], ovsdb: settings.ovsdb });
   // Before the server is looked for: the host may be out of its reach by what an earlier agent did last.
-  const takeOvers = undoUnconfirmed(disk.takeOvers(), { kernel, log: world.log });
+  const takeOvers = await undoUnconfirmed(disk.takeOvers(), { kernel, log: world.log });
   const ends = await underlayOf({ kernel, disk, host, url }, settings.underlay);
   // Fails here, and not at the first join, if the host does not have the address.
   const { underlay } = await ends.now();

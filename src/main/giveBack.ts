@@ -24,7 +24,9 @@ export async function giveBackDevices(kernel: GivingKernel, saved: readonly Take
   const state = await kernel.observe([]);
   const devices = new Set(saved.map(({ use }) => use.device));
   const unsaved = portsWithUse(kernel, state).filter(({ use }) => !devices.has(use.device));
-  return [...saved, ...unsaved].map((one) => giveBack(kernel, one, state.has(bridgeKey(one.bridge))));
+  const lines: string[] = [];
+  for (const one of [...saved, ...unsaved]) lines.push(await giveBack(kernel, one, state.has(bridgeKey(one.bridge))));
+  return lines;
 }
 
 function portsWithUse(kernel: GivingKernel, state: KernelState): readonly Taken[] {
@@ -37,12 +39,12 @@ function portsWithUse(kernel: GivingKernel, state: KernelState): readonly Taken[
 }
 
 /** What is on the bridge goes back; if there is nothing any more, what was saved. */
-function giveBack(kernel: GivingKernel, { bridge, use }: Taken, isOurs: boolean): string {
+async function giveBack(kernel: GivingKernel, { bridge, use }: Taken, isOurs: boolean): Promise<string> {
   const { device } = use;
   const onBridge = isOurs ? kernel.hostUse(bridge) : undefined;
   const isSure = onBridge !== undefined && hasSome(onBridge);
   if (kernel.hostUse(device) === undefined && !isSure) return `${device} is not there any more: nothing to give back`;
-  const refusal = kernel.giveBack({ use, bridge, isSure });
+  const refusal = await kernel.giveBack({ use, bridge, isSure });
   if (refusal !== undefined) throw notGivenBack(device, bridge, refusal.message);
   const now = kernel.hostUse(device);
   const routes = [...new Set(now?.routes.map(({ dst }) => (dst.endsWith("/0") ? "default route" : dst)))];

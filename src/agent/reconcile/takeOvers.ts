@@ -130,7 +130,7 @@ export class TakeOvers {
       if (this.#of(device) === undefined && settings.get(device) !== setting) this.#refused.delete(device);
     for (const one of this.#all) {
       const { device } = one.use;
-      if (device === this.#moving) keys.push(portKey(device));
+      if (device === this.#moving) keys.push(portKey(device), bridgeKey(one.bridge));
       // Whatever takes the port away: what the host has on the bridge goes back before.
       else if (isComplete && !(mustStay(seen, this.#options.host, one) && isPortIn(desired, one)))
         this.#ending.set(device, { isSure: true });
@@ -184,44 +184,40 @@ export class TakeOvers {
     const use = kernel.hostUse(device);
     if (use === undefined || this.#of(device) !== undefined) return;
     // Without a server there is no telling whether it can be reached afterwards.
-    if (!this.#around.isSynced() || !(await this.#isReached(0, signal)) || signal.aborted) return;
+    if (!this.#around.isSynced() || !(await isReached(this.#around, this.#options.clock, 0, signal)) || signal.aborted)
+      return;
     const stp = due.hasStp ? ["with a spanning tree the bridge would carry nothing for seconds: set stp to false"] : [];
     const why = [...stp, ...whyImmovable(use), ...takeOvers.services.prepare()];
     if (why.length > 0)
       return this.#refuse(due, `device ${device} is not taken over by ${bridge}: ${why.join("; ")}`, false);
     const before = this.#all;
     if (!this.#save([...before, recordOf(this.#options, due, use, false)])) return;
-    this.#moving = device;
     const startMs = this.#options.clock.monotonicMs();
-    const refusal = await kernel.takeOver(use, bridge);
-    this.#moving = undefined;
+    const refusal = await this.#move(device, () => kernel.takeOver(use, bridge));
     log("device taken over", { device, bridge, ms: this.#options.clock.monotonicMs() - startMs, refusal });
-    if (refusal === undefined && (await this.#isReached(takeOvers.timeoutMs, signal))) {
+    if (refusal === undefined && (await isReached(this.#around, this.#options.clock, takeOvers.timeoutMs, signal))) {
       this.#save([...before, recordOf(this.#options, due, use, true)]);
       this.#refused.delete(device);
       await this.#tell();
     } else {
-      this.#undo(due, use, refusal, signal.aborted);
+      await this.#undo(due, use, refusal, signal.aborted);
     }
     this.#around.poke();
   }
 
-  /** Asks at least once, until the time is over or the agent stops. */
-  async #isReached(forMs: number, signal: AbortSignal): Promise<boolean> {
-    const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + forMs;
-    do {
-      const waitMs = forMs === 0 ? ANSWER_MS : Math.min(ANSWER_MS, Math.max(ASK_MS, endMs - clock.monotonicMs()));
-      if (await Promise.race([this.#around.reached(), clock.sleep(waitMs).then(() => false)])) return true;
-      await clock.sleep(ASK_MS, signal);
-    } while (!signal.aborted && clock.monotonicMs() < endMs);
-    return false;
+  async #move(device: string, move: () => Promise<Refusal | undefined>): Promise<Refusal | undefined> {
+    this.#moving = device;
+    try {
+      return await move();
+    } finally {
+      this.#moving = undefined;
+    }
   }
 
-  #undo(due: Due, use: HostUse, refusal: Refusal | undefined, isStop: boolean): void {
+  async #undo(due: Due, use: HostUse, refusal: Refusal | undefined, isStop: boolean): Promise<void> {
     const { kernel, log, takeOvers } = this.#options;
     const { device, bridge } = due;
-    const left = kernel.giveBack({ use, bridge, isSure: false });
+    const left = await this.#move(device, () => kernel.giveBack({ use, bridge, isSure: false }));
     log("take-over undone", { device, bridge, left });
     if (left === undefined) this.#save(this.#all.filter((one) => one.use.device !== device));
     if (isStop) return;
@@ -234,7 +230,7 @@ export class TakeOvers {
     this.#ending.delete(device);
     if (one === undefined) return;
     const { bridge, use } = one;
-    const refusal = kernel.giveBack({ use, bridge, isSure });
+    const refusal = await this.#move(device, () => kernel.giveBack({ use, bridge, isSure }));
     log("device given back", { device, bridge, refusal });
     if (refusal !== undefined && refusal.class !== "missing") {
       const line = `device ${device} cannot be given back to the host, which has ${bridge} instead: ${refusal.message}`;
@@ -270,6 +266,22 @@ export class TakeOvers {
   }
 }
 
+/** Asks at least once, until the time is over or the agent stops. */
+async function isReached(
+  { reached }: Pick<Surroundings, "reached">,
+  clock: Clock,
+  forMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const endMs = clock.monotonicMs() + forMs;
+  do {
+    const waitMs = forMs === 0 ? ANSWER_MS : Math.min(ANSWER_MS, Math.max(ASK_MS, endMs - clock.monotonicMs()));
+    if (await Promise.race([reached(), clock.sleep(waitMs).then(() => false)])) return true;
+    await clock.sleep(ASK_MS, signal);
+  } while (!signal.aborted && clock.monotonicMs() < endMs);
+  return false;
+}
+
 function isInUse({ kernel }: TakeOverOptions, device: string): boolean {
   const use = kernel.hostUse(device);
   return use !== undefined && use.addresses.length + use.routes.length > 0;
@@ -299,22 +311,26 @@ function undoneText({ device, bridge }: Due, refusal: Refusal | undefined, timeo
  * What a start does first, before the server is looked for: take-overs that were not confirmed when the agent ended are
  * undone. Those of another boot are void. Gives those that stay.
  */
-export function undoUnconfirmed(
+export async function undoUnconfirmed(
   saved: readonly TakeOver[],
   { kernel, log }: Pick<TakeOverOptions, "kernel" | "log">,
-): readonly TakeOver[] {
+): Promise<readonly TakeOver[]> {
   const { bootId } = kernel.facts();
-  return saved.filter((one) => {
-    if (one.bootId !== bootId) return false;
-    if (one.isConfirmed) return true;
+  const left: TakeOver[] = [];
+  for (const one of saved.filter((each) => each.bootId === bootId)) {
     const { bridge, use } = one;
-    const refusal = kernel.giveBack({ use, bridge, isSure: false });
+    if (one.isConfirmed) {
+      left.push(one);
+      continue;
+    }
+    const refusal = await kernel.giveBack({ use, bridge, isSure: false });
     log("take-over undone", {
       device: use.device,
       bridge,
       why: "the agent ended before the server was reached",
       refusal,
     });
-    return refusal !== undefined && refusal.class !== "missing";
-  });
+    if (refusal !== undefined && refusal.class !== "missing") left.push(one);
+  }
+  return left;
 }

@@ -151,6 +151,21 @@ const usedRoutes: Question<UsedRoute & { readonly indexes: readonly number[] }> 
   read: readUsedRoute,
 };
 
+/** IPv6 addresses that the kernel takes packets to by this link. */
+export function ownAddresses(index: number): Question<string> {
+  return {
+    type: k.RTM_GETROUTE,
+    write(w) {
+      w.u8s(k.AF_INET6, 0, 0, 0);
+      w.u8s(k.RT_TABLE_LOCAL, 0, 0, 0);
+      w.u32(0);
+      w.attrU32(k.RTA_OIF, index);
+    },
+    read: (message) => fill({ ip: "" }, OWN, message, 12).ip,
+  };
+}
+const OWN: Layout<{ ip: string }> = { [k.RTA_DST]: ["ip", ipTextAt] };
+
 /** `indexes`: of all links that it leads to. */
 export function readUsedRoute(message: Received): UsedRoute & { readonly indexes: readonly number[] } {
   const { bytes, start, end } = message;

@@ -23,7 +23,7 @@ function kernelWith(objects: readonly KernelObject[], on: Record<string, HostUse
   const kernel = {
     observe: async () => stateOf(objects),
     hostUse: (device: string) => on[device],
-    giveBack(one: GivenBack) {
+    async giveBack(one: GivenBack) {
       given.push(one);
       if (on[one.use.device] === undefined) return { class: "missing" as const, message: "there is no device" };
       on[one.use.device] = FULL;

@@ -73,7 +73,7 @@ function open({
       [on.eth0, on["wb-office"]] = [NOTHING, FULL];
       return undefined;
     },
-    giveBack() {
+    async giveBack() {
       tell("back");
       [on.eth0, on["wb-office"]] = [FULL, NOTHING];
       return undefined;
@@ -207,10 +207,10 @@ test("a take-over that the disk has lost is found in the kernel", () => {
   assert.deepEqual(disk.all, [RECORD]);
 });
 
-test("a start undoes what was not confirmed, and forgets what another boot did", () => {
+test("a start undoes what was not confirmed, and forgets what another boot did", async () => {
   const { options, seen } = open();
   const unconfirmed = { ...RECORD, isConfirmed: false };
-  assert.deepEqual(undoUnconfirmed([RECORD, unconfirmed, { ...RECORD, bootId: "before" }], options), [RECORD]);
+  assert.deepEqual(await undoUnconfirmed([RECORD, unconfirmed, { ...RECORD, bootId: "before" }], options), [RECORD]);
   assert.equal(seen.length, 1);
 });
 
