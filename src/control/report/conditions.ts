@@ -40,6 +40,7 @@ export const CONDITION_REASONS = [
   "host-cloned",
   "another-history",
   "converting",
+  "ca-rotating",
 ] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];
