@@ -18,6 +18,8 @@ export type SpecFlags = LimitFlags &
   Texts<
     | "pool"
     | "id"
+    | "prefix"
+    | "prefix6"
     | "ipam"
     | "vrf"
     | "placement"
@@ -48,10 +50,15 @@ export const STRATEGIES = ["lowest", "next", "random"] as const;
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
 export function draftOf(flags: SpecFlags): NetworkInput {
   const { pool, vrf, hosts, masquerade, enabled, sticky, tenant, description } = flags;
-  const id = wholeNumber(flags.id, "--id");
-  if (id !== undefined && pool === undefined) {
-    const why = "an id is one of a pool, and no pool is given";
-    throw misuse("--id", "--id needs --pool", "add --pool NAME, or leave out --id", why);
+  const ofPool = defined({
+    id: wholeNumber(flags.id, "--id"),
+    prefix: wholeNumber(flags.prefix, "--prefix", 24),
+    prefix6: wholeNumber(flags.prefix6, "--prefix6", 64),
+  });
+  const alone = Object.keys(ofPool).find(() => pool === undefined);
+  if (alone !== undefined) {
+    const why = "it is said of a pool, and no pool is given";
+    throw misuse(`--${alone}`, `--${alone} needs --pool`, `add --pool NAME, or leave out --${alone}`, why);
   }
   const stray = (["hostPrefix", "gateway"] as const).find((flag) => flags.subnet === undefined && flags[flag]);
   if (stray !== undefined) {
@@ -61,7 +68,7 @@ export function draftOf(flags: SpecFlags): NetworkInput {
   return defined({
     ipam: wordOf(flags.ipam, "--ipam", "an address mode", IPAM_MODES),
     subnets: flags.subnet && subnetsOf(flags.subnet, flags),
-    pool: pool === undefined ? undefined : { name: pool, ...defined({ id }) },
+    pool: pool === undefined ? undefined : { name: pool, ...ofPool },
     vrf,
     placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
     hosts: hosts && listOrNone(hosts, "--hosts"),

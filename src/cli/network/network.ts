@@ -85,6 +85,8 @@ Examples:
     .option("--subnet <cidr>", "addresses of the network; once per family", repeated)
     .option("--pool <name>", "take id and subnets from this pool, instead of --subnet")
     .option("--id <n>", "with --pool: take this id, not the lowest free one")
+    .option("--prefix <length>", "with a --pool that has spaces: length of the subnet that is taken")
+    .option("--prefix6 <length>", "the same of the IPv6 subnet, beside one of IPv4")
     .option("--host-prefix <length>", "ipam local: prefix length of each host's block; once per --subnet", repeated)
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);

@@ -31,19 +31,27 @@ export function register(noun: Command, cli: Cli): void {
     about: "Delete pools.",
     force: "even if networks have its ids; they keep their subnets",
     losses: async (server, name) =>
-      (await networksOf(server, name)).map((network) => `network ${network.name} loses its id ${idOf(network)}`),
+      (await networksOf(server, name)).map(
+        ({ name: network, spec }) =>
+          `network ${network} loses ${spec.pool?.id === undefined ? "its pool" : `its id ${spec.pool.id}`}`,
+      ),
   });
 }
 
 const COLUMNS: readonly Column<Pool>[] = [
   { header: "NAME", of: (p) => p.name },
-  { header: "IDS", of: (p) => `${p.spec.ids.first}-${p.spec.ids.last}` },
+  { header: "IDS", of: ({ spec: { ids } }) => (ids === undefined ? "" : `${ids.first}-${ids.last}`) },
   { header: "IPAM", of: (p) => p.spec.ipam },
   { header: "GLOBAL", of: (p) => subnetsText(p.spec.globalSubnets) },
   { header: "LOCAL", of: (p) => subnetsText(p.spec.localSubnets) },
+  { header: "SPACES", of: spacesOf },
   { header: "RESERVED", of: (p) => p.spec.reserved.join(", ") },
   { header: "OVERFLOW", of: overflowOf, wide: true },
 ];
+
+function spacesOf({ spec: { spaces = [] } }: Pool): string {
+  return spaces.map(({ cidr, prefix }) => `${cidr} in /${prefix}s`).join(", ");
+}
 
 function overflowOf({ spec: { overflow } }: Pool): string {
   if (overflow === undefined) return "";
@@ -53,10 +61,14 @@ function overflowOf({ spec: { overflow } }: Pool): string {
 
 async function poolText({ io }: Cli, pool: Pool, server: ServerClient): Promise<string> {
   const networks = (await networksOf(server, pool.name)).toSorted((a, b) => idOf(a) - idOf(b));
+  const { ids, reuse, vnis } = pool.spec;
   const head = fields(io, [
     ["Name", pool.name],
     ["Description", pool.spec.description],
-    ["Ids", `${pool.spec.ids.first} to ${pool.spec.ids.last}`],
+    ["Ids", ids && `${ids.first} to ${ids.last}`],
+    ["Spaces", spacesOf(pool)],
+    ["Same subnets", reuse === true ? "again in each VRF" : undefined],
+    ["VNIs", vnis && `${vnis.first} to ${vnis.last}`],
     ["New networks", newText(pool)],
     ["Global", subnetsText(pool.spec.globalSubnets)],
     ["Local", subnetsText(pool.spec.localSubnets)],
@@ -64,7 +76,12 @@ async function poolText({ io }: Cli, pool: Pool, server: ServerClient): Promise<
     ["Overflow", overflowOf(pool)],
     ["Revision", String(pool.revision)],
   ]);
-  const rows = networks.map((n) => [String(idOf(n)), n.name, n.spec.ipam, subnetsText(n.spec.subnets)]);
+  const rows = networks.map((n) => [
+    n.spec.pool?.id?.toString() ?? "",
+    n.name,
+    n.spec.ipam,
+    subnetsText(n.spec.subnets),
+  ]);
   return rows.length === 0 ? head : `${head}\n${table(io, ["ID", "NETWORK", "IPAM", "SUBNETS"], rows)}`;
 }
 

@@ -5,7 +5,7 @@ import { cniText } from "../../model/cni.ts";
 import { DRIVERS, isPhysical } from "../../model/driver.ts";
 import { ETHERNET_MTU, leastMtu } from "../../model/mtu.ts";
 import { quarantineMs } from "../../model/range.ts";
-import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
+import type { Network, NetworkSpec, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ClusterStatus } from "../../model/status.ts";
 import { deliveryText } from "../host/paths.ts";
@@ -38,13 +38,17 @@ export function networkColumns(snapshot: Snapshot): readonly Column<Network>[] {
     { header: "MASQUERADE", of: (n) => (n.spec.masquerade ? "yes" : "no"), wide: true },
     {
       header: "POOL",
-      of: (n) => (n.spec.pool === undefined ? "" : `${n.spec.pool.name}/${n.spec.pool.id}`),
+      of: (n) => poolText(n.spec, "/"),
       wide: true,
     },
     { header: "LIMITS", of: (n) => shortLimits(n.spec.qos), wide: true },
     { header: "SLICES", of: (n) => (n.spec.slices ?? []).map((s) => s.name).join(","), wide: true },
     { header: "DESCRIPTION", of: (n) => n.spec.description ?? "", wide: true },
   ];
+}
+
+function poolText({ pool }: NetworkSpec, id: string): string {
+  return pool === undefined ? "" : `${pool.name}${pool.id === undefined ? "" : `${id}${pool.id}`}`;
 }
 
 function vniOf(network: Network, vrf: Vrf | undefined): number | undefined {
@@ -94,7 +98,7 @@ export async function networkText(cli: Cli, network: Network, server: ServerClie
     ["Strategy", strategyText(network)],
     ["DNS", spec.dns?.join(", ")],
     ["Slices", spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
-    ["Pool", spec.pool && `${spec.pool.name}, id ${spec.pool.id}`],
+    ["Pool", poolText(spec, ", id ")],
     ["VRF", spec.vrf],
     ["Placement", vrf?.spec.placement === "host" ? "host: in the hosts' own namespace" : undefined],
     ["Bridge", bridgeOfOthers(spec) === undefined ? spec.bridge : `${spec.bridge}, which hosts have already`],

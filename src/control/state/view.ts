@@ -1,14 +1,15 @@
 // All resources at one revision, with the indexes for admission and visibility. It changes in place, each change at a
 // cost that does not depend on the amount, and every change can be undone. Every index is a function of the resources:
 // a view that is rebuilt from a list of them is equal (a test compares). It decides nothing.
-import { type Family, ipOf } from "../../model/address.ts";
-import { namesHost } from "../../model/carrying.ts";
+import { type Family, ipOf, parseCidr } from "../../model/address.ts";
+import { namesHost, prefixesOf } from "../../model/carrying.ts";
 import { isOver } from "../../model/kinds/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Host, Key, Kind, Move, Resource, ResourceOf, Vtep } from "../../model/resource.ts";
 import { peersIn } from "../../model/group.ts";
 import { Intervals } from "../../ipam/intervals.ts";
+import { PrefixTree } from "../../ipam/prefixTree.ts";
 import { Sorted } from "../../ipam/sorted.ts";
 import {
   type NetworkIndexes,
@@ -28,6 +29,8 @@ import {
 type PerFamily<T> = { readonly [F in Family]: T };
 type VrfIndex = {
   readonly networks: Set<string>;
+  /** Of its networks. */
+  readonly prefixes: PerFamily<PrefixTree>;
   readonly vteps: Map<string, Vtep>;
   readonly assigned: PerFamily<Intervals>;
 };
@@ -42,6 +45,8 @@ export type View = NetworkIndexes & {
   /** Keys of resources that refer to another, by its key: of kinds whose record says so. */
   readonly referrers: Map<Key, Set<Key>>;
   readonly vrfs: Map<string, VrfIndex>;
+  /** Subnets of the networks that name a pool, by the pool. */
+  readonly pooled: Map<string, PerFamily<PrefixTree>>;
   /** Host names by underlay address. */
   readonly underlays: Map<string, string>;
   /** Who has a VNI: a VRF or a switched network. */
@@ -68,6 +73,7 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     referrers: new Map(),
     networks: new Map(),
     vrfs: new Map(),
+    pooled: new Map(),
     residents: new Map(),
     underlays: new Map(),
     vniOwners: new Map(),
@@ -208,6 +214,8 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     if (parent !== undefined && isolated !== true)
       own(view.vlanOwners, vlanKey(parent, outerVlan, vlan ?? UNTAGGED), keyOfResource(network), enters);
     include(vrfIndex(view, vrf).networks, network.name, enters);
+    indexPrefixes(vrfIndex(view, vrf).prefixes, prefixesOf(network.spec), enters);
+    indexPooled(view, network.spec, enters);
     indexReservation(view, network, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
   },
@@ -270,10 +278,35 @@ function indexVni(view: View, vni: number, owner: Key, enters: boolean): void {
   if (own(view.vniOwners, vni, owner, enters)) mark(view.vnis, BigInt(vni), BigInt(vni), enters);
 }
 
+function indexPrefixes(trees: PerFamily<PrefixTree>, cidrs: readonly string[], enters: boolean): void {
+  for (const text of cidrs) {
+    const cidr = parseCidr(text, "network");
+    include(trees[cidr.family], cidr, enters);
+  }
+}
+
+function indexPooled(view: View, { pool, subnets }: ResourceOf<"network">["spec"], enters: boolean): void {
+  if (pool === undefined) return;
+  const trees = view.pooled.get(pool.name) ?? newTrees();
+  const cidrs = subnets.map(({ cidr }) => cidr);
+  indexPrefixes(trees, cidrs, enters);
+  if (trees[4].root === undefined && trees[6].root === undefined) view.pooled.delete(pool.name);
+  else view.pooled.set(pool.name, trees);
+}
+
+function newTrees(): PerFamily<PrefixTree> {
+  return { 4: new PrefixTree(), 6: new PrefixTree() };
+}
+
 function vrfIndex(view: View, name: string): VrfIndex {
   let index = view.vrfs.get(name);
   if (index === undefined) {
-    index = { networks: new Set(), vteps: new Map(), assigned: { 4: new Intervals(), 6: new Intervals() } };
+    index = {
+      networks: new Set(),
+      prefixes: newTrees(),
+      vteps: new Map(),
+      assigned: { 4: new Intervals(), 6: new Intervals() },
+    };
     view.vrfs.set(name, index);
   }
   return index;

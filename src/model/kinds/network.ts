@@ -31,7 +31,9 @@ const Slice = strictObject({
 
 const PoolLink = strictObject({
   name: Type.String(),
-  id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }),
+  id: optional(
+    Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets. None in a pool with spaces." }),
+  ),
 });
 
 const HostAddress = strictObject({
@@ -249,8 +251,16 @@ const NetworkInput = strictObject({
       {
         name: Type.String(),
         id: optional(Type.Integer({ minimum: 0, description: "Default: the lowest whose subnets meet nothing." })),
+        prefix: optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: 126,
+            description: "Of a pool with spaces: length of the IPv4 subnet, or of the only one. Default: the space's.",
+          }),
+        ),
+        prefix6: optional(Type.Integer({ minimum: 1, maximum: 126, description: "Length of the IPv6 subnet." })),
       },
-      "Instead of subnets: the pool gives them.",
+      "Instead of subnets: the pool gives them. With subnets, of a pool with spaces: these of it.",
     ),
   ),
 });

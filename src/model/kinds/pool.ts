@@ -3,15 +3,24 @@ import Type from "typebox";
 import { canonicalCidrs, formatCidr, parseCidr } from "../address.ts";
 import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
-import { type Value, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
+import { VNI_LAST } from "../limits.ts";
+import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec, Subnet } from "./network.ts";
+
+const Space = strictObject({
+  cidr: Text("Where subnets are taken from, like 10.64.0.0/10."),
+  prefix: Type.Integer({ description: "Length of a subnet for a network that does not say one." }),
+  hostPrefix: optional(Type.Integer({ description: "ipam local: length of each host's block." })),
+});
 
 const PoolSpec = strictObject({
   driver: NetworkSpec.properties.driver,
   ipam: oneOf(["local", "global"], "Of new networks that do not say which."),
-  ids: strictObject(
-    { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
-    "Both ends included; the lowest free one is taken.",
+  ids: optional(
+    strictObject(
+      { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
+      "Both ends included; the lowest free one is taken. Default: 1 to 255, without spaces.",
+    ),
   ),
   globalSubnets: optional(
     Type.Array(Subnet, { maxItems: 2, description: "Of a global network; `<id>` in a cidr becomes the id." }),
@@ -26,6 +35,27 @@ const PoolSpec = strictObject({
       prefix: Type.Integer({ description: "Length of a part." }),
       hostPrefix: optional(Type.Integer({ description: "ipam local: length of each host's block." })),
     }),
+  ),
+  spaces: optional(
+    Type.Array(Space, {
+      minItems: 1,
+      maxItems: 16,
+      description:
+        "Instead of ids: a network gets the lowest free subnet of its length, of each family; the first space that " +
+        "has one is taken.",
+    }),
+  ),
+  reuse: optional(
+    Flag("spaces: whether networks of different VRFs may have the same subnets. Default: false, each has its own."),
+  ),
+  vnis: optional(
+    strictObject(
+      {
+        first: Type.Integer({ minimum: 1, maximum: VNI_LAST }),
+        last: Type.Integer({ minimum: 1, maximum: VNI_LAST }),
+      },
+      "Where VNIs of new networks are taken from. Default: the lowest free one from 4096 up.",
+    ),
   ),
   description: optional(Type.String()),
 });
@@ -48,13 +78,14 @@ export const pool = {
 } as const satisfies KindRecord;
 
 function canonicalPool(spec: PoolInput, where: string): PoolInput {
-  const { reserved, overflow } = spec;
-  const cidrOf = (text: string) => formatCidr(parseCidr(text, `${where}.overflow.cidr`));
+  const { reserved, overflow, spaces } = spec;
+  const cidrOf = (text: string, field = "overflow") => formatCidr(parseCidr(text, `${where}.${field}.cidr`));
   return {
     ...spec,
     ...defined({
       reserved: reserved && canonicalCidrs(reserved, `${where}.reserved`),
       overflow: overflow && { ...overflow, cidr: cidrOf(overflow.cidr) },
+      spaces: spaces?.map((space, i) => ({ ...space, cidr: cidrOf(space.cidr, `spaces[${i}]`) })),
     }),
   };
 }

@@ -60,6 +60,8 @@ export function networkCollision(
   cidr: Cidr,
   except?: string,
 ): Collision | undefined {
+  // Of thousands of networks, none is looked at if none of them has it.
+  if (view.vrfs.get(vrf)?.prefixes[cidr.family].meets(cidr) !== true) return undefined;
   for (const name of view.vrfs.get(vrf)?.networks ?? []) {
     const network = name === except || coming.networks.has(name) ? undefined : view.network.get(name);
     const met = network === undefined ? undefined : cidrsOf(network).find((other) => overlaps(other, cidr));
@@ -78,7 +80,7 @@ function vtepCollision({ view }: Draft, vrf: string, cidr: Cidr): Collision | un
 }
 
 /** Whether the host's own routing table leads to the networks of a VRF. */
-function isReachedByHosts({ hostAccess, placement }: VrfSpec): boolean {
+export function isReachedByHosts({ hostAccess, placement }: VrfSpec): boolean {
   return hostAccess || placement === "host";
 }
 

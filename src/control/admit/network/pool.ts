@@ -10,20 +10,38 @@ import type { NetworkInput, PoolInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Network, Pool, Subnet } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
+import { builtIn } from "../../state/listing.ts";
+import type { View } from "../../state/view.ts";
 import type { Delete, Put } from "../../write.ts";
 import { existing, refuseWhile } from "../context.ts";
 import { subnetCollision } from "./overlap.ts";
-import { type Ipam, checkRules, overflowParts, reservedCollision, subnetsAt } from "./poolRules.ts";
+import { vrfAndPlacement } from "./placement.ts";
+import {
+  type Ipam,
+  checkRules,
+  checkSort,
+  checkVnis,
+  idsOf,
+  overflowParts,
+  reservedCollision,
+  subnetsAt,
+} from "./poolRules.ts";
+import { type PoolRequest, checkSpaces, subnetsFromSpaces, vniFrom } from "./space.ts";
 import { subnetsOf } from "./subnet.ts";
 
 /** Makes or changes a pool; networks that came from it stay as they are. */
 export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Pool {
   checkName("pool", name, "name");
-  const { globalSubnets, localSubnets, overflow, description } = input;
-  const { driver = DEFAULT_DRIVER, ids = { first: 1, last: 255 }, reserved = [] } = input;
+  const { globalSubnets, localSubnets, overflow, spaces, reuse, vnis, description } = input;
+  const { driver = DEFAULT_DRIVER, reserved = [] } = input;
   const ipam = input.ipam ?? (globalSubnets === undefined && localSubnets !== undefined ? "local" : "global");
-  const spec = defined({ driver, ipam, ids, globalSubnets, localSubnets, reserved, overflow, description });
-  checkRules(name, spec);
+  const ids = spaces === undefined ? idsOf(input) : input.ids;
+  const subnets = { ids, globalSubnets, localSubnets, reserved, overflow, spaces, reuse };
+  const spec = defined({ driver, ipam, ...subnets, vnis, description });
+  checkSort(name, spec);
+  checkVnis(spec);
+  if (spaces === undefined) checkRules(name, spec);
+  else checkSpaces(name, spec);
   return draft.put("pool", name, spec);
 }
 
@@ -46,7 +64,7 @@ export function deletePool(draft: Draft, { name, force }: Delete): void {
 }
 
 export type WithSubnets = NetworkInput & { readonly subnets: readonly Subnet[] };
-type Drawn = { readonly input: WithSubnets; readonly pool?: { readonly name: string; readonly id: number } };
+type Drawn = { readonly input: WithSubnets; readonly pool?: { readonly name: string; readonly id?: number } };
 
 /** The input with its subnets: its own, or those of its pool, with the id that gave them. */
 export function drawn(draft: Draft, { name, spec: input }: Put<NetworkInput>, old: Network | undefined): Drawn {
@@ -58,38 +76,58 @@ export function drawn(draft: Draft, { name, spec: input }: Put<NetworkInput>, ol
       fix: "give the network addresses, or a pool to take them from",
     });
   }
-  const pool = existing(draft.view, "pool", input.pool.name, "spec.pool.name");
+  const pool = poolNamed(draft.view, input.pool.name);
   const same = old?.spec.pool?.name === pool.name ? old : undefined;
   const ipam = input.ipam ?? same?.spec.ipam ?? pool.spec.ipam;
   const wanted = input.pool.id ?? same?.spec.pool?.id;
   const isAsWas = same !== undefined && wanted === same.spec.pool?.id && ipam === same.spec.ipam;
-  const place: PoolRequest = { draft, pool, ipam, network: name, vrf: input.vrf ?? name };
+  const driver = input.driver ?? same?.spec.driver ?? pool.spec.driver;
+  const { vrf } = vrfAndPlacement(draft.view, name, { ...input, driver, ipam }, old);
+  const place: PoolRequest = { draft, pool, ipam, network: name, vrf, driver };
+  if (pool.spec.spaces !== undefined) {
+    const subnets = subnetsFromSpaces(place, pool.spec.spaces, input, same);
+    return { input: { ...input, driver, ipam, subnets, ...vniPart(place, input, old) }, pool: { name: pool.name } };
+  }
+  refuseLengths(pool, input.pool);
   const { id, subnets } =
     isAsWas && wanted !== undefined
       ? { id: wanted, subnets: same.spec.subnets }
       : wanted === undefined
         ? lowestFree(place)
         : asked(place, wanted);
-  const driver = input.driver ?? same?.spec.driver ?? pool.spec.driver;
-  const whole = { ...input, driver, ipam, subnets };
+  const whole = { ...input, driver, ipam, subnets, ...vniPart(place, input, old) };
   checkGiven(input, whole, pool);
   return { input: whole, pool: { name: pool.name, id } };
 }
 
-/** What is asked of a pool: for which network, in which VRF. */
-type PoolRequest = {
-  readonly draft: Draft;
-  readonly pool: Pool;
-  readonly ipam: Ipam;
-  readonly network: string;
-  readonly vrf: string;
-};
+/** One that is built in need not have been written. */
+function poolNamed(view: View, name: string): Pool {
+  return view.pool.get(name) ?? builtIn("pool", name) ?? existing(view, "pool", name, "spec.pool.name");
+}
+
+function vniPart(place: PoolRequest, input: NetworkInput, old: Network | undefined): Pick<NetworkInput, "vni"> {
+  const vni = input.vni ?? vniFrom(place, old);
+  return vni === undefined ? {} : { vni };
+}
+
+/** What is said of a pool with spaces. */
+function refuseLengths({ name }: Pool, wish: NonNullable<NetworkInput["pool"]>): void {
+  const field = (["prefix", "prefix6"] as const).find((each) => wish[each] !== undefined);
+  if (field === undefined) return;
+  throw new Fault("request-invalid", {
+    what: `pool "${name}" gives no subnets of a wanted length`,
+    where: `spec.pool.${field}`,
+    why: "an id makes its subnets",
+    fix: "leave it out, or choose a pool with spaces",
+  });
+}
+
 type Choice = { readonly id: number; readonly subnets: readonly Subnet[] };
 
 function lowestFree(place: PoolRequest): Choice {
   const { pool, ipam } = place;
   const taken = takenIds(place);
-  const { first, last } = pool.spec.ids;
+  const { first, last } = idsOf(pool.spec);
   let met: string | undefined;
   let free = 0;
   for (let id = first; id <= last + overflowParts(pool.spec); id++) {
@@ -105,7 +143,8 @@ function lowestFree(place: PoolRequest): Choice {
 }
 
 function noneLeft({ name, spec }: Pool, ipam: Ipam, free: number, met: string | undefined): Fault {
-  const range = `${spec.ids.first} to ${spec.ids.last}`;
+  const ids = idsOf(spec);
+  const range = `${ids.first} to ${ids.last}`;
   const beyond = spec.overflow === undefined ? "" : `, and ${spec.overflow.cidr} beyond`;
   if (met === undefined) {
     return new Fault("exhausted", {
@@ -138,7 +177,7 @@ function asked(place: PoolRequest, id: number): Choice {
   }
   const subnets = subnetsAt(pool.spec, ipam, id);
   if (subnets === undefined) {
-    const { first, last } = pool.spec.ids;
+    const { first, last } = idsOf(pool.spec);
     throw new Fault("request-invalid", {
       what: `pool "${pool.name}" has no id ${id} for a ${ipam} network`,
       where,
@@ -160,18 +199,20 @@ function asked(place: PoolRequest, id: number): Choice {
 function takenIds({ draft, pool, network }: PoolRequest): Map<number, string> {
   const taken = new Map<number, string>();
   for (const { name, spec } of draft.view.network.values())
-    if (spec.pool?.name === pool.name && name !== network) taken.set(spec.pool.id, name);
+    if (spec.pool?.name === pool.name && spec.pool.id !== undefined && name !== network) taken.set(spec.pool.id, name);
   return taken;
 }
 
 /** What an id's subnets meet, as in `10.3.0.0/16, which overlaps …`. */
-function collisionOf({ draft, pool, vrf, network }: PoolRequest, subnets: readonly Subnet[]): string | undefined {
+function collisionOf(
+  { draft, pool, vrf, network, driver }: PoolRequest,
+  subnets: readonly Subnet[],
+): string | undefined {
   for (const { cidr: text } of subnets) {
     const cidr = cidrOf(text);
     if (cidr === undefined) return `${text}, which is not a network`;
     const met =
-      reservedCollision(pool.spec, cidr) ??
-      subnetCollision(draft, { name: network, spec: { vrf, driver: pool.spec.driver } }, cidr);
+      reservedCollision(pool.spec, cidr) ?? subnetCollision(draft, { name: network, spec: { vrf, driver } }, cidr);
     if (met !== undefined) return `${text}, which overlaps ${met.with}: ${met.why}`;
   }
   return undefined;

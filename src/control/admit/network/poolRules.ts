@@ -3,6 +3,7 @@
 import { type Cidr, addressCount, cidrOf, formatCidr, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkSpec, Pool, Subnet } from "../../../model/resource.ts";
+import { VNI_MAX } from "../numbers.ts";
 import { type Collision, checkUsable } from "./overlap.ts";
 import { subnetsOf } from "./subnet.ts";
 
@@ -21,12 +22,13 @@ export function checkRules(name: string, spec: PoolSpec): void {
 
 /** The subnets of an id; undefined if the pool has no such id, or no template for this `ipam`. */
 export function subnetsAt(spec: PoolSpec, ipam: Ipam, id: number): readonly Subnet[] | undefined {
-  if (id < spec.ids.first) return undefined;
-  if (id <= spec.ids.last) {
+  const ids = idsOf(spec);
+  if (id < ids.first) return undefined;
+  if (id <= ids.last) {
     return templatesOf(spec, ipam)?.map((subnet) => ({ ...subnet, cidr: subnet.cidr.replaceAll("<id>", String(id)) }));
   }
   const { overflow } = spec;
-  const part = id - spec.ids.last - 1;
+  const part = id - ids.last - 1;
   if (overflow === undefined || part >= overflowParts(spec)) return undefined;
   const all = parseCidr(overflow.cidr, "spec.overflow.cidr");
   const size = addressCount({ ...all, length: overflow.prefix });
@@ -57,7 +59,40 @@ export function reservedCollision({ reserved }: PoolSpec, cidr: Cidr): Collision
   }
 }
 
-function checkIds({ ids }: PoolSpec): void {
+/** Of a pool without spaces. */
+export function idsOf({ ids = DEFAULT_IDS }: Pick<PoolSpec, "ids">): NonNullable<PoolSpec["ids"]> {
+  return ids;
+}
+const DEFAULT_IDS = { first: 1, last: 255 };
+
+/** Rules of both sorts of pools in one: it would not be said which count. */
+export function checkSort(name: string, spec: PoolSpec): void {
+  if (spec.spaces === undefined && spec.reuse === undefined) return;
+  const field = (["ids", "globalSubnets", "localSubnets", "overflow"] as const).find(
+    (each) => spec.spaces === undefined || spec[each] !== undefined,
+  );
+  if (field === undefined) return;
+  const isReuse = spec.spaces === undefined;
+  throw new Fault("request-invalid", {
+    what: isReuse ? `pool "${name}" has nothing to use again` : `pool "${name}" has both spaces and ${field}`,
+    where: `spec.${isReuse ? "reuse" : field}`,
+    why: isReuse ? "each id is taken once" : "subnets come either from ids, or out of spaces",
+    fix: isReuse ? "leave it out, or give spaces" : "leave one of them out",
+  });
+}
+
+/** VNIs in order, of which networks may have any. */
+export function checkVnis({ vnis }: PoolSpec): void {
+  if (vnis === undefined || (vnis.first <= vnis.last && vnis.last <= VNI_MAX)) return;
+  throw new Fault("vni-invalid", {
+    what: `VNIs from ${vnis.first} to ${vnis.last} are no range`,
+    where: "spec.vnis",
+    fix: `write the smaller one as \`first\`, and at most ${VNI_MAX}`,
+  });
+}
+
+function checkIds(spec: PoolSpec): void {
+  const ids = idsOf(spec);
   if (ids.first <= ids.last) return;
   throw new Fault("request-invalid", {
     what: `ids from ${ids.first} to ${ids.last} are no range`,
@@ -70,8 +105,9 @@ function checkIds({ ids }: PoolSpec): void {
 function checkTemplates(spec: PoolSpec, ipam: Ipam): void {
   const field = ipam === "local" ? "localSubnets" : "globalSubnets";
   const templates = templatesOf(spec, ipam) ?? [];
+  const ids = idsOf(spec);
   for (const [i, { cidr }] of templates.entries()) {
-    if (cidr.includes("<id>") || spec.ids.first === spec.ids.last) continue;
+    if (cidr.includes("<id>") || ids.first === ids.last) continue;
     throw new Fault("request-invalid", {
       what: `"${cidr}" is the same for every id`,
       where: `spec.${field}[${i}].cidr`,
@@ -79,7 +115,7 @@ function checkTemplates(spec: PoolSpec, ipam: Ipam): void {
     });
   }
   if (templates.length === 0) return;
-  for (const id of [spec.ids.first, spec.ids.last]) {
+  for (const id of [ids.first, ids.last]) {
     subnetsFrom({ subnets: subnetsAt(spec, ipam, id) ?? [] }, ipam, `${field} with id ${id}`);
   }
 }
@@ -96,6 +132,7 @@ function subnetsFrom(input: Parameters<typeof subnetsOf>[0], ipam: Ipam, source:
 
 function checkOverflow(spec: PoolSpec): void {
   const { overflow } = spec;
+  const { last } = idsOf(spec);
   if (overflow === undefined) return;
   const cidr = parseCidr(overflow.cidr, "spec.overflow.cidr");
   const most = cidr.family === 4 ? 32 : 128;
@@ -109,14 +146,15 @@ function checkOverflow(spec: PoolSpec): void {
     });
   }
   for (const ipam of ["global", "local"] as const) {
-    const subnets = subnetsAt(spec, ipam, spec.ids.last + 1);
+    const subnets = subnetsAt(spec, ipam, last + 1);
     if (subnets !== undefined) subnetsFrom({ subnets }, ipam, "overflow");
   }
 }
 
 /** At least one network of the default kind must be possible. */
 function checkRoom(name: string, spec: PoolSpec): void {
-  const { ipam, ids } = spec;
+  const { ipam } = spec;
+  const ids = idsOf(spec);
   let met: string | undefined;
   for (let id = ids.first; id <= ids.last + overflowParts(spec); id++) {
     const cidrs = subnetsAt(spec, ipam, id)?.map(({ cidr }) => cidrOf(cidr));
