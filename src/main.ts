@@ -3,6 +3,7 @@
 // CLI commands start quickly.
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
+import { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { runCli } from "./cli/cli.ts";
 import type { Io } from "./cli/io.ts";
@@ -47,6 +48,7 @@ const io: Io = {
   live: process.stderr.isTTY && !isDumb(),
   stdin: () => text(process.stdin),
   ask: process.stdin.isTTY && process.stderr.isTTY ? ask : undefined,
+  askSecret: process.stdin.isTTY && process.stderr.isTTY ? askSecret : undefined,
   env: process.env,
   clock,
   signal: stopping.signal,
@@ -62,6 +64,19 @@ async function ask(question: string): Promise<string> {
     return await lines.question(question, { signal: stopping.signal });
   } finally {
     lines.close();
+  }
+}
+
+/** The terminal shows nothing of the answer. */
+async function askSecret(question: string): Promise<string> {
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
+  process.stderr.write(question);
+  try {
+    return await lines.question("", { signal: stopping.signal });
+  } finally {
+    lines.close();
+    process.stderr.write("\n");
   }
 }
 

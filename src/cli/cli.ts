@@ -128,6 +128,13 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       load: async () => ({ register: (await import("./program/programs.ts")).registerPurge }),
     },
   ],
+  "Access:": [
+    {
+      name: "context",
+      about: "the clusters that you work with: list, use, add, remove",
+      load: () => import("./login/context.ts"),
+    },
+  ],
   [OTHER]: [
     {
       name: "demo",

@@ -19,6 +19,8 @@ export type Io = {
   readonly stdin: () => Promise<string>;
   /** Asks a person and returns the answer; undefined without a terminal. */
   readonly ask: ((question: string) => Promise<string>) | undefined;
+  /** The same, and what is typed is not shown. */
+  readonly askSecret?: ((question: string) => Promise<string>) | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   /** Aborts with Ctrl-C or SIGTERM. */

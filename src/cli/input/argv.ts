@@ -6,7 +6,7 @@ import { misuse } from "../output/error.ts";
 import { repeated } from "./options.ts";
 
 /** Options of every verb that asks the server: they may stand anywhere. */
-const GLOBAL = /^(--server|--token-file|--output|-o)(?:=.*)?$/;
+const GLOBAL = /^(--server|--token-file|--context|--output|-o)(?:=.*)?$/;
 const ALONE = /^--no-headers$/;
 
 /** The same words, as each verb understands them. */

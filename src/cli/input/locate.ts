@@ -1,13 +1,15 @@
-// Where the server and the agents' sockets are: flags, environment and /etc/weft/cli.yaml
-// first, then what the demonstration cluster left in /run/weft/cli.json, then the socket of a server or agent on
-// this machine.
+// Where the server and the agents' sockets are: flags, environment and /etc/weft/cli.yaml first, then the context that
+// the user works in, then what the demonstration cluster left in /run/weft/cli.json, then the socket of a server or
+// agent on this machine. A token is looked for in the same order.
 import { existsSync, readFileSync } from "node:fs";
 import type { ServerLocation } from "../../client/server.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Io } from "../io.ts";
+import { type Context, contextIn, readContexts, tokenFor } from "../login/contexts.ts";
+import { misuse } from "../output/error.ts";
 import { settingsOf, whyUnread } from "./settings.ts";
 
-export type RemoteOptions = { readonly server?: string; readonly tokenFile?: string };
+export type RemoteOptions = { readonly server?: string; readonly tokenFile?: string; readonly context?: string };
 /** Which agent: by the path of its socket, or by its host where several run on one machine. */
 export type AgentOptions = { readonly agentSocket?: string; readonly host?: string };
 
@@ -25,26 +27,73 @@ type RunFile = {
 
 /** The server and the token to show it; a Fault says what to give when there is none. */
 export async function locateServer(io: Io, options: RemoteOptions): Promise<ServerLocation> {
-  const given = await settingsOf("cli", SETTINGS, { ...options }, io.env);
-  const run = given.server === undefined ? runFile() : undefined;
-  const server = given.server ?? run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);
-  if (server === undefined) {
+  const found = await findServer(io, options);
+  const { url } = found;
+  // A token of the environment is for the server of the environment, not for a context that is named.
+  const isFree = options.tokenFile === undefined && found.isNamed !== true;
+  const shown = isFree ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
+  if (shown !== "") return { url, token: checkToken(shown, "WEFT_TOKEN") };
+  if (found.tokenFile !== undefined) return { url, token: tokenOf(found.tokenFile) };
+  const token = found.context?.token ?? (found.run === undefined ? tokenFor(readContexts(io.env), url) : undefined);
+  if (token !== undefined) return { url, token };
+  // Of a context that has none, nobody has logged in.
+  if (found.context !== undefined && !url.startsWith("unix:")) throw notLoggedIn(url);
+  const file = found.run?.tokenFile ?? LOCAL.tokenFile;
+  return { url, token: tokenOf(file) };
+}
+
+type Found = {
+  readonly url: string;
+  readonly tokenFile?: string | undefined;
+  readonly context?: Context;
+  /** By its name, and not because it is the current one. */
+  readonly isNamed?: boolean;
+  readonly run?: RunFile;
+};
+
+/** The server that is meant, and where that was said. */
+async function findServer(io: Io, options: RemoteOptions): Promise<Found> {
+  const { context: flag, ...flags } = options;
+  const given = await settingsOf("cli", SETTINGS, { ...flags }, io.env);
+  const tokenFile = given["token-file"];
+  const named = flag ?? (flags.server === undefined ? nameIn(io.env["WEFT_CONTEXT"]) : undefined);
+  if (flag !== undefined && flags.server !== undefined)
+    throw misuse("--context", "both --server and --context are given", "give one of them");
+  if (named === undefined && given.server !== undefined) {
+    await checkServer(given.server, "--server");
+    return { url: given.server, tokenFile };
+  }
+  const context = contextIn(readContexts(io.env), named)?.context;
+  if (context !== undefined) {
+    await checkServer(context.server, "the context");
+    const isNamed = named !== undefined;
+    return { url: context.server, tokenFile: isNamed ? flags.tokenFile : tokenFile, context, isNamed };
+  }
+  const run = runFile();
+  const url = run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);
+  if (url === undefined) {
     throw new Fault("unavailable", {
       what: "the address of the server is not known",
-      why: `neither --server nor WEFT_SERVER is set, and there is no ${RUN_FILE} and no ${LOCAL.socket}`,
-      fix: "give --server URL and --token-file FILE, start one with `weft server`, or try `script/up`",
+      why: `neither --server nor WEFT_SERVER is set, there is no context, no ${RUN_FILE} and no ${LOCAL.socket}`,
+      fix: "log in with weft login --server URL, start a server with `weft server`, or try `script/up`",
     });
   }
-  await checkServer(server, given.server);
-  const token = options.tokenFile === undefined ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
-  if (token !== "") return { url: server, token: checkToken(token, "WEFT_TOKEN") };
-  return { url: server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
+  await checkServer(url, RUN_FILE);
+  return { url, tokenFile, ...(run === undefined ? {} : { run }) };
+}
+
+function nameIn(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+function notLoggedIn(where: string): Fault {
+  return new Fault("token-wrong", { what: "you are not logged in", where, fix: "log in: weft login" });
 }
 
 /** What is wrong with the server is told before what is wrong with a token for it. */
-async function checkServer(server: string, given: string | undefined): Promise<void> {
+async function checkServer(server: string, where: string): Promise<void> {
   const { serverUrl } = await import("../../client/url.ts");
-  serverUrl(server, given === undefined ? RUN_FILE : "--server");
+  serverUrl(server, where);
   const path = server.startsWith("unix:") ? server.slice("unix:".length) : undefined;
   if (path === undefined || existsSync(path)) return;
   throw new Fault("unavailable", {

@@ -30,7 +30,8 @@ export function requiredOption(command: Command, flags: string, description: str
 export function withServer(command: Command): Command {
   return command
     .option("--server <url>", "URL of the server: http://HOST:PORT or unix:/PATH")
-    .option("--token-file <file>", "file that holds the bearer token");
+    .option("--token-file <file>", "file that holds the bearer token")
+    .option("--context <name>", "the cluster: see weft context list");
 }
 
 /** For verbs that print what the server has. */
