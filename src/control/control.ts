@@ -17,7 +17,7 @@ import { expireOn } from "./commit/expire.ts";
 import { convertOn } from "./hosts/conversions.ts";
 import { followAs } from "./commit/follow.ts";
 import { type Role, roleSecret } from "./hosts/credentials.ts";
-import { joinWith } from "./hosts/joins.ts";
+import { acceptHistoryOf, joinWith } from "./hosts/joins.ts";
 import type { LivenessSettings } from "./hosts/liveness.ts";
 import { type ReclaimOptions, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
 import { type ControlOptions, type Parts, assemble } from "./parts.ts";
@@ -99,8 +99,8 @@ export class Control {
   }
 
   /** Claims a host's name, or confirms it; see joins.ts. */
-  async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
-    return { cluster: this.cluster, ...(await joinWith(this.#parts, claim, { token, proposed })) };
+  async join(claim: HostClaim, token: string | undefined, proposed?: string, caller?: Caller): Promise<Joined> {
+    return { cluster: this.cluster, ...(await joinWith(this.#parts, claim, { token, proposed, caller })) };
   }
 
   /** What the viewer sees, at one durable revision. Throws `another-history` if `known`, a host's, is of one. */
@@ -114,11 +114,8 @@ export class Control {
   }
 
   /** From now on this host follows what this server has, although it knows another past. */
-  async acceptHistory(host: string): Promise<void> {
-    const { committer, histories } = this.#parts;
-    await committer.settled();
-    const { secret, begun } = histories.accepting(host);
-    await committer.submit({ secrets: () => [secret], committed: begun });
+  async acceptHistory(host: string, caller = SERVER): Promise<void> {
+    await acceptHistoryOf(this.#parts, host, caller);
   }
 
   /**
@@ -217,7 +214,8 @@ export class Control {
   /** From now on, durably, this is the token of the role; the one before is worth nothing. */
   async setToken(role: Role, token: string): Promise<void> {
     this.#parts.credentials.checkRole(role, token);
-    await this.#parts.committer.submit({ secrets: () => [roleSecret(role, token)] });
+    const about = { verb: "set-token", object: role };
+    await this.#parts.committer.submit({ about, secrets: () => [roleSecret(role, token)] });
   }
   /** A token that cannot be guessed. */
   newToken(): string {

@@ -9,20 +9,23 @@
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
+import { AUDIT_HEAD, AUDIT_TABLE, beginAudit } from "./auditTable.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
 
 /** "Weft" in the file header: by this, `file` and Weft recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 /** How long a start waits until the previous process has ended, so that a restart does not fail by milliseconds. */
 const LOCK_WAIT_MS = 2_000;
 
 const SCHEMA = `
-CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), cluster TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), cluster TEXT NOT NULL, revision INTEGER NOT NULL,
+  ${AUDIT_HEAD.join(", ")}) STRICT;
 CREATE TABLE resource (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE change_set (revision INTEGER PRIMARY KEY, changes TEXT NOT NULL) STRICT;
 CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ${LEASE_TABLE}
+${AUDIT_TABLE}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -37,6 +40,13 @@ DROP TABLE keyed;
 ${LEASE_TABLE}
 PRAGMA user_version = 2;
 COMMIT;
+`;
+
+/** Schema 2 had no audit log. */
+const FROM_2 = `
+${AUDIT_HEAD.map((column) => `ALTER TABLE meta ADD COLUMN ${column};`).join("\n")}
+${AUDIT_TABLE}
+PRAGMA user_version = 3;
 `;
 
 export type Database = {
@@ -120,14 +130,22 @@ function prepare(db: DatabaseSync, path: string, cluster: string, isSound: boole
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
   if (version !== undefined && !isSound) checkSound(db, path);
   if (version === 1) db.exec(FROM_1);
+  if (version === 1 || version === 2) addAudit(db);
   if (version !== undefined) {
     checkMark(db, path);
     return writeMark(mark, clusterIn(db) ?? "");
   }
   db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
-  db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
+  db.prepare("INSERT INTO meta (one, cluster, revision) VALUES (1, ?, 0)").run(cluster);
+  beginAudit(db, cluster, 0);
   db.exec("COMMIT");
   writeMark(mark, cluster);
+}
+
+function addAudit(db: DatabaseSync): void {
+  db.exec(`BEGIN IMMEDIATE; ${FROM_2}`);
+  beginAudit(db, clusterIn(db) ?? "", Number(db.prepare("SELECT revision FROM meta").get()?.["revision"]));
+  db.exec("COMMIT");
 }
 
 /** Every page, row and index (sqlite.org/pragma.html#pragma_integrity_check), cells against their pages' sizes, too. */

@@ -2,7 +2,9 @@
 // lines what a store promises; knows nothing of the meaning of resources.
 import { randomUUID } from "node:crypto";
 import { keyOfResource } from "../model/resource.ts";
+import { type AuditEntry, firstAuditHash } from "../model/audit.ts";
 import type { ChangeSet, Key, Resource } from "../model/resource.ts";
+import { AUDIT_BOUNDS, AuditChain, auditRowsInMemory, pointOf } from "./audit.ts";
 import { ChangeLog } from "./changeLog.ts";
 import { LEASE_BOUNDS, LeaseLog } from "./leases.ts";
 import {
@@ -23,9 +25,12 @@ export function openMemoryStore(options: StoreOptions = {}): Store {
   const secrets = new Map<string, string>();
   const log = new LeaseLog(options.leases ?? LEASE_BOUNDS);
   const history = new ChangeLog(0, options.history);
+  const auditRows = auditRowsInMemory();
+  const begin = { seq: 0, length: 0, hash: firstAuditHash(cluster), revision: 0 };
+  const chain = new AuditChain(auditRows, options.audit ?? AUDIT_BOUNDS, { head: begin, anchor: begin });
   let isClosed = false;
 
-  function commitNow(commits: readonly Commit[], wanted: readonly Secret[]): number[] {
+  function commitNow(commits: readonly Commit[], wanted: readonly Secret[], entries: readonly AuditEntry[]): number[] {
     if (isClosed) throw storeClosed();
     // What the commits so far have put or removed; nothing is changed until all of them are known to hold.
     const pending = new Map<Key, Resource | undefined>();
@@ -47,6 +52,7 @@ export function openMemoryStore(options: StoreOptions = {}): Store {
     for (const [key, resource] of pending) setOrDelete(resources, key, resource);
     for (const { key, value } of wanted) setOrDelete(secrets, key, value);
     log.append(commits.flatMap((commit) => commit.leases ?? []));
+    chain.appendAll(commits, entries);
     history.appendAll(sets);
     return sets.map((set) => set.revision);
   }
@@ -59,14 +65,19 @@ export function openMemoryStore(options: StoreOptions = {}): Store {
     async read() {
       return { cluster, revision: history.revision, resources: [...resources.values()] };
     },
-    async commit(commits, wanted = []) {
-      return commitNow(commits, wanted);
+    async commit(commits, wanted = [], entries = []) {
+      return commitNow(commits, wanted, entries);
     },
     watch: (from, signal) => history.watch(from, signal),
     secret: (key) => secrets.get(key),
     async leases(query) {
       if (isClosed) throw storeClosed();
       return log.find(query);
+    },
+    audit: {
+      ends: () => ({ anchor: pointOf(chain.anchor), head: pointOf(chain.head) }),
+      rows: (span) => auditRows.find(span),
+      trim: (nowMs) => chain.isLong(nowMs) && chain.trim(nowMs),
     },
     async close() {
       isClosed = true;

@@ -8,7 +8,10 @@
 // million of them, a commit cost 2.6 times what it costs in an empty store (script/bench ipam).
 import { randomUUID } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
+import type { AuditEntry } from "../model/audit.ts";
 import type { Change, ChangeSet, Key, Kind, Resource } from "../model/resource.ts";
+import { AUDIT_BOUNDS } from "./audit.ts";
+import { AuditTable } from "./auditTable.ts";
 import { damaged, faultOfSqlite, openDatabase } from "./database.ts";
 import { ChangeLog } from "./changeLog.ts";
 import { LEASE_BOUNDS } from "./leases.ts";
@@ -38,16 +41,20 @@ type Rows = Map<Kind, Map<string, number>>;
 export function openSqliteStore(path: string, options: StoreOptions = {}): Store {
   const file = openDatabase(path, options.cluster ?? randomUUID());
   const run = statementsOf(file.db, path);
-  const log = new LeaseTable(file.db, options.leases ?? LEASE_BOUNDS);
-  const { cluster, history, floorInFile } = loaded(() => load(run, options.history), file.close);
+  const open = () => ({ ...load(run, options.history), logs: openLogs(file.db, options, path) });
+  const { cluster, history, floorInFile, logs } = loaded(open, file.close);
   let pruned = floorInFile;
   let isOpen = true;
   /** Undefined until it is needed, and after a failure: the file is the truth. */
   let rows: Rows | undefined;
 
-  function commitNow(commits: readonly Commit[], secrets: readonly Secret[]): number[] {
+  function checkOpen(): void {
     if (!isOpen) throw storeClosed();
-    if (commits.length === 0 && secrets.length === 0) return [];
+  }
+
+  function commitNow(commits: readonly Commit[], secrets: readonly Secret[], entries: readonly AuditEntry[]): number[] {
+    checkOpen();
+    if (commits.length + secrets.length + entries.length === 0) return [];
     file.checkHeld();
     const floor = history.floor >= pruned + PRUNE_EVERY ? history.floor : pruned;
     const known = rows;
@@ -55,16 +62,12 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
     const work = () => {
       const current = known ?? readRows(run, () => {});
       if (floor > pruned) run.prune.run(floor);
-      for (const { key, value } of secrets) {
-        if (value === undefined) run.forget.run(key);
-        else run.keep.run(key, value);
-      }
+      writeSecrets(run, secrets);
       const written = commits.map((commit, i) => write(run, current, commit, history.revision + i + 1));
-      log.append(commits.flatMap((commit) => commit.leases ?? []));
-      run.advance.run(history.revision + written.length);
+      logs.append(run, commits, entries);
       return [written, current] as const;
     };
-    const [sets, kept] = inTransaction(file.db, run, work, () => log.recount());
+    const [sets, kept] = inTransaction(file.db, run, work, logs.undone);
     rows = kept;
     pruned = floor;
     history.appendAll(sets);
@@ -77,24 +80,26 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
       return history.revision;
     },
     async read() {
-      if (!isOpen) throw storeClosed();
+      checkOpen();
       const resources: Resource[] = [];
       rows = readRows(run, (resource) => resources.push(resource));
       return { cluster, revision: history.revision, resources };
     },
-    async commit(commits, secrets = []) {
-      return commitNow(commits, secrets);
-    },
+    commit: async (commits, secrets = [], entries = []) => commitNow(commits, secrets, entries),
     watch: (from, signal) => history.watch(from, signal),
     secret(key) {
-      if (!isOpen) throw storeClosed();
+      checkOpen();
       const value = run.secret.get(key)?.["value"];
       return typeof value === "string" ? value : undefined;
     },
     async leases(query) {
-      if (!isOpen) throw storeClosed();
-      return log.find(query);
+      checkOpen();
+      return logs.leases.find(query);
     },
+    audit: logs.audit.reader(checkOpen, (nowMs) => {
+      file.checkHeld();
+      return inTransaction(file.db, run, () => logs.trim(run, nowMs), logs.undone);
+    }),
     async close() {
       if (!isOpen) return;
       isOpen = false;
@@ -112,7 +117,7 @@ function statementsOf(db: DatabaseSync, path: string) {
     rollback: db.prepare("ROLLBACK"),
     meta: db.prepare("SELECT cluster, revision FROM meta"),
     newest: db.prepare("SELECT max(revision) AS revision FROM resource"),
-    advance: db.prepare("UPDATE meta SET revision = ?"),
+    advance: db.prepare("UPDATE meta SET revision = ?, audit_seq = ?, audit_length = ?, audit_hash = ?"),
     all: db.prepare("SELECT id, body FROM resource"),
     revisionOf: db.prepare("SELECT revision FROM resource WHERE id = ?"),
     insert: db.prepare("INSERT INTO resource (revision, body) VALUES (?, ?)"),
@@ -135,6 +140,36 @@ function loaded<T>(load: () => T, close: () => void): T {
     close();
     throw error;
   }
+}
+
+/** The tables that are only added to: what commits mean for leases, and who asked for them. */
+function openLogs(db: DatabaseSync, options: StoreOptions, path: string) {
+  const leases = new LeaseTable(db, options.leases ?? LEASE_BOUNDS);
+  const audit = new AuditTable(db, options.audit ?? AUDIT_BOUNDS);
+  if (!audit.isWhole()) throw damaged(path, "its audit log is longer than it says");
+  const { chain } = audit;
+  const advance = (run: Statements) => {
+    const { revision, seq, length, hash } = chain.head;
+    run.advance.run(revision, seq, length, hash);
+  };
+  return {
+    leases,
+    audit,
+    append(run: Statements, commits: readonly Commit[], entries: readonly AuditEntry[]) {
+      leases.append(commits.flatMap((commit) => commit.leases ?? []));
+      chain.appendAll(commits, entries);
+      advance(run);
+    },
+    trim(run: Statements, nowMs: number): boolean {
+      const isMore = chain.trim(nowMs);
+      advance(run);
+      return isMore;
+    },
+    undone: () => {
+      leases.recount();
+      audit.reload();
+    },
+  };
 }
 
 type Loaded = { readonly cluster: string; readonly history: ChangeLog; readonly floorInFile: number };
@@ -171,6 +206,13 @@ function inTransaction<T>(db: DatabaseSync, run: Statements, work: () => T, undo
     if (db.isTransaction) run.rollback.run();
     undone();
     throw faultOfSqlite(error, run.path);
+  }
+}
+
+function writeSecrets(run: Statements, secrets: readonly Secret[]): void {
+  for (const { key, value } of secrets) {
+    if (value === undefined) run.forget.run(key);
+    else run.keep.run(key, value);
   }
 }
 

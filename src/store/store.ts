@@ -4,7 +4,9 @@
 import assert from "node:assert/strict";
 import { Fault } from "../model/fault.ts";
 import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
+import type { AuditEntry } from "../model/audit.ts";
 import type { LeaseRecord } from "../model/lease.ts";
+import type { AuditBounds, AuditLog } from "./audit.ts";
 import type { LeaseBounds, LeaseEvent, LeaseQuery } from "./leases.ts";
 
 /** A key must still be as it was: at this revision, or absent (0). */
@@ -12,6 +14,8 @@ export type Precondition = { readonly key: Key; readonly revision: number };
 export type Commit = {
   readonly changes: readonly Change[];
   readonly preconditions: readonly Precondition[];
+  /** What the audit log says of it. */
+  readonly audit: AuditEntry;
   /** What it means for the lease log. */
   readonly leases?: readonly LeaseEvent[];
 };
@@ -26,6 +30,8 @@ export type StoreOptions = {
   readonly history?: number;
   /** How much of the lease log is kept. Default: LEASE_BOUNDS. */
   readonly leases?: LeaseBounds;
+  /** How much of the audit log is kept. Default: AUDIT_BOUNDS. */
+  readonly audit?: AuditBounds;
 };
 
 type StoreState = {
@@ -44,9 +50,13 @@ export interface Store {
   /**
    * All commits or none, in order, each at a revision of its own (its resources get that `revision`); resolves with the
    * revisions once they are durable. A failed precondition rejects with Fault `revision-stale` and changes nothing.
-   * A commit without changes is an error of the caller.
+   * A commit without changes is an error of the caller. `entries` go to the audit log, after those of the commits.
    */
-  commit(commits: readonly Commit[], secrets?: readonly Secret[]): Promise<readonly number[]>;
+  commit(
+    commits: readonly Commit[],
+    secrets?: readonly Secret[],
+    entries?: readonly AuditEntry[],
+  ): Promise<readonly number[]>;
   /**
    * Every change set after `from`, in order, without gaps or repeats, first from history and then as commits become
    * durable. Throws Fault `compacted` if history no longer reaches back to `from`, and `revision-stale` if `from` is in
@@ -56,6 +66,8 @@ export interface Store {
   secret(key: string): string | undefined;
   /** Who had an address, the newest first; as far back as the log is kept (leases.ts). */
   leases(query: LeaseQuery): Promise<readonly LeaseRecord[]>;
+  /** Who asked for each commit, and what else was recorded; as far back as it is kept (audit.ts). */
+  readonly audit: AuditLog;
   close(): Promise<void>;
 }
 

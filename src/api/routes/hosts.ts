@@ -15,7 +15,7 @@ export function hostRoutes({ control }: Parts): Route[] {
       answers: { 200: "Joined" },
       async handle(call) {
         const { claim, token } = parseJoin(call.name, jsonOf(call));
-        return { body: { ...(await control.join(claim, call.token, token)), ...heardBy(control) } };
+        return { body: { ...(await control.join(claim, call.token, token, call.caller)), ...heardBy(control) } };
       },
     },
     {
@@ -61,8 +61,8 @@ export function hostRoutes({ control }: Parts): Route[] {
       summary: "The host, which has followed another history than this server's, follows this one from now on.",
       access: "admin",
       answers: { 200: "Done" },
-      async handle({ name }) {
-        await control.acceptHistory(name);
+      async handle({ name, caller }) {
+        await control.acceptHistory(name, caller);
         return { body: { revision: control.revision } };
       },
     },

@@ -3,25 +3,26 @@
 // changes nothing and delays no other. During a commit the view is ahead of the store, so readers wait for `settled`.
 // If anything fails, the view is read again from the store.
 import assert from "node:assert/strict";
+import type { AuditEntry } from "../../model/audit.ts";
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Change, keyOfResource } from "../../model/resource.ts";
 import type { Commit, Precondition, Secret, Store } from "../../store/store.ts";
 import { type Admission, admit } from "../admit/admit.ts";
 import type { Context } from "../admit/context.ts";
+import { type Asked, askedBy, auditChangesOf, doneEntry } from "../audit/entry.ts";
 import type { Histories } from "./histories.ts";
 import { Followers } from "./followers.ts";
 import { ReplayLog } from "./replayLog.ts";
 import { leaseEventsOf } from "./leaseLog.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "../state/view.ts";
-import type { Caller, Outcome, Write } from "../write.ts";
+import { type Caller, type Outcome, SERVER, type Write } from "../write.ts";
 
 /** Told what happens, for metrics. */
 export type Meter = { committed(commits: number, seconds: number): void; converged(seconds: number): void };
 
-/** What goes with a write, in its transaction. A job without a write only keeps secrets. */
-export type Job = {
-  readonly write?: Write;
+/** What goes with a write, in its transaction. */
+export type Job = Wanted & {
   /** Who asks for it. Default: the server itself. */
   readonly caller?: Caller;
   readonly dryRun?: boolean;
@@ -34,12 +35,17 @@ export type Job = {
   /** Called as soon as it is durable, before any other caller hears of it. */
   committed?(): void;
 };
+/** A job without a write only keeps secrets; `about` is what the audit log says of it, undefined if it says nothing. */
+type Wanted =
+  | { readonly write: Write; readonly about?: undefined }
+  | { readonly write?: undefined; readonly about: Asked | undefined };
 type Queued = Job & { resolve(outcome: Outcome): void; reject(error: unknown): void };
 type Decided = { readonly queued: Queued; readonly outcome: Outcome };
 type Group = {
   readonly commits: Commit[];
   readonly befores: Before[];
   readonly secrets: Secret[];
+  readonly entries: AuditEntry[];
   readonly decided: Decided[];
 };
 
@@ -98,7 +104,7 @@ export class Committer {
   /** Resolves when the view is what the store holds; throws `unavailable` while the store cannot be read. */
   async settled(): Promise<void> {
     // A reader finds out whether it can be read again: the next write may be far away.
-    while (this.#flushing !== undefined || this.#isLost) await (this.#flushing ?? this.submit({}));
+    while (this.#flushing !== undefined || this.#isLost) await (this.#flushing ?? this.submit({ about: undefined }));
   }
 
   /** Finishes what is queued, then ends every watch. */
@@ -149,11 +155,11 @@ export class Committer {
       for (const queued of batch) queued.reject(lost());
       return;
     }
-    const group: Group = { commits: [], befores: [], secrets: [], decided: [] };
+    const group: Group = { commits: [], befores: [], secrets: [], entries: [], decided: [] };
     for (const queued of batch) this.#decide(queued, group);
     for (const { queued, outcome } of group.decided) queued.decided?.(outcome);
     try {
-      if (group.commits.length > 0 || group.secrets.length > 0) await this.#commit(group);
+      if (group.commits.length + group.secrets.length > 0) await this.#commit(group);
     } catch (error) {
       await this.#reload().catch(() => (this.#isLost = true));
       for (const { queued } of group.decided) queued.reject(error);
@@ -170,8 +176,10 @@ export class Committer {
       const admission = queued.write === undefined ? NOTHING : admit(this.#view, queued.write, this.#options.context);
       const { changes } = admission;
       if (queued.dryRun !== true) {
-        group.secrets.push(...(queued.secrets?.(admission) ?? []));
-        if (changes.length > 0) this.#enter(changes, group);
+        const secrets = queued.secrets?.(admission) ?? [];
+        group.secrets.push(...secrets);
+        if (changes.length > 0) this.#enter(queued, changes, group);
+        else if (secrets.length > 0) this.#note(queued, group);
       }
       // An answer without changes waits for the others too: what it found may be not durable yet.
       group.decided.push({ queued, outcome: { ...admission, revision: this.#view.revision } });
@@ -180,11 +188,20 @@ export class Committer {
     }
   }
 
-  #enter(changes: readonly Change[], group: Group): void {
-    const leases = leaseEventsOf(this.#view, changes, this.#options.clock.nowMs());
-    group.commits.push({ changes, preconditions: changes.map((change) => this.#asSeen(change)), leases });
+  #enter(queued: Queued, changes: readonly Change[], group: Group): void {
+    const nowMs = this.#options.clock.nowMs();
+    const view = this.#view;
+    const leases = leaseEventsOf(view, changes, nowMs);
+    const audit = doneEntry(queued.caller ?? SERVER, askedIn(queued), nowMs, auditChangesOf(view, changes));
+    group.commits.push({ changes, preconditions: changes.map((change) => this.#asSeen(change)), leases, audit });
     group.befores.push(applyChanges(this.#view, changes));
     this.#view.revision += 1;
+  }
+
+  /** Records what was written although no resource has changed. */
+  #note(queued: Queued, group: Group): void {
+    if (queued.write === undefined && queued.about === undefined) return;
+    group.entries.push(doneEntry(queued.caller ?? SERVER, askedIn(queued), this.#options.clock.nowMs()));
   }
 
   #asSeen(change: Change): Precondition {
@@ -199,7 +216,7 @@ export class Committer {
     // Mostly done when the server started; a disk that was full then has room now.
     const late = histories.isBegun ? undefined : histories.beginning();
     const secrets = late === undefined ? group.secrets : [...group.secrets, late.secret];
-    const revisions = await this.#store.commit(group.commits, secrets);
+    const revisions = await this.#store.commit(group.commits, secrets, group.entries);
     late?.begun();
     if (late !== undefined) this.followers.lose();
     // Another writer on this store would have moved the revisions.
@@ -223,6 +240,10 @@ export class Committer {
     }
     this.#isLost = false;
   }
+}
+
+function askedIn({ write, about }: Queued): Asked {
+  return write === undefined ? (about ?? { verb: "" }) : askedBy(write);
 }
 
 const NOTHING: Admission = { changes: [], created: false };

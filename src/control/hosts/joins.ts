@@ -5,10 +5,14 @@ import type { Host } from "../../model/resource.ts";
 import { hostSecret } from "./credentials.ts";
 import { prefixSecret } from "./prefixes.ts";
 import type { Parts } from "../parts.ts";
-import type { Identity, Write } from "../write.ts";
+import { type Caller, type Identity, SERVER, type Write } from "../write.ts";
 
 /** `proposed` is a token that the host made itself. */
-export type Shown = { readonly token: string | undefined; readonly proposed: string | undefined };
+export type Shown = {
+  readonly token: string | undefined;
+  readonly proposed: string | undefined;
+  readonly caller?: Caller | undefined;
+};
 
 /**
  * Claims a host's name with the join token, or confirms it with the host's own token. A claim with the credential that
@@ -18,7 +22,7 @@ export type Shown = { readonly token: string | undefined; readonly proposed: str
 export async function joinWith(
   parts: Parts,
   claim: HostClaim,
-  { token, proposed }: Shown,
+  { token, proposed, caller = SERVER }: Shown,
 ): Promise<{ readonly token: string; readonly host: Host }> {
   const { committer, credentials, prefixes, lifecycle, boots } = parts;
   const by = credentials.identify(token);
@@ -47,12 +51,20 @@ export async function joinWith(
     boots.taken(claim.host);
   };
   try {
-    const outcome = await lifecycle.kept(() => committer.submit({ write, holds, secrets, committed }));
+    const outcome = await lifecycle.kept(() => committer.submit({ write, caller, holds, secrets, committed }));
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { token: given, host: outcome.resource };
   } finally {
     credentials.endReservation(given);
   }
+}
+
+/** A person has decided that the host, which knows another history, follows this one. */
+export async function acceptHistoryOf({ committer, histories }: Parts, host: string, caller: Caller): Promise<void> {
+  await committer.settled();
+  const { secret, begun } = histories.accepting(host);
+  const about = { verb: "accept-history", object: `host/${host}` };
+  await committer.submit({ about, caller, secrets: () => [secret], committed: begun });
 }
 
 /** The host's own token, if it was shown now or proposed before. */

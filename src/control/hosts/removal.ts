@@ -1,7 +1,7 @@
 // How a host is removed on request or reclaimed when it is lost, and how the record of that is deleted.
 import { Fault } from "../../model/fault.ts";
 import type { Parts } from "../parts.ts";
-import type { Caller, Outcome, Write } from "../write.ts";
+import { type Caller, type Outcome, SERVER, type Write } from "../write.ts";
 import type { Departure } from "./departures.ts";
 
 export type ReclaimOptions = {
@@ -18,7 +18,7 @@ export async function removeHost(
   write: Extract<Write, { readonly verb: "delete" }>,
   options: Pick<ReclaimOptions, "dryRun" | "caller">,
 ): Promise<Outcome> {
-  if (options.dryRun !== true && (await forgetDeparture(parts, write.name)))
+  if (options.dryRun !== true && (await forgetDeparture(parts, write.name, options.caller)))
     return { revision: parts.committer.replayLog.revision, changes: [], created: false };
   return parts.lifecycle.remove(parts, write, { how: "deleted", by: "person" }, options);
 }
@@ -49,9 +49,10 @@ export async function reclaimLost(parts: Parts): Promise<string | undefined> {
 }
 
 /** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
-async function forgetDeparture({ committer, lifecycle }: Parts, host: string): Promise<boolean> {
+async function forgetDeparture({ committer, lifecycle }: Parts, host: string, caller = SERVER): Promise<boolean> {
   const { departures } = lifecycle;
   if (committer.view.host.has(host) || !departures.list.some((one) => one.host === host)) return false;
-  await lifecycle.kept(() => committer.submit({ secrets: () => departures.forget(host) }));
+  const about = { verb: "delete", object: `host/${host}` };
+  await lifecycle.kept(() => committer.submit({ about, caller, secrets: () => departures.forget(host) }));
   return true;
 }

@@ -19,7 +19,7 @@ export async function takeReport(parts: Parts, report: HostReport): Promise<void
   const lagMs = lifecycle.reports.receive(report, view, replayLog);
   if (lagMs !== undefined) meter.converged(lagMs / 1000);
   if (!prefixes.set(report.host, report.hostPrefixes)) return;
-  await committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
+  await committer.submit({ about: undefined, secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
 }
 
 export async function statusOf({ committer, lifecycle, prefixes, boots, histories }: Parts): Promise<ControlStatus> {

@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import type { AuditEntry } from "../../../src/model/audit.ts";
 import { Fault, type Reason } from "../../../src/model/fault.ts";
 import { keyOfResource } from "../../../src/model/resource.ts";
 import type { Change, ChangeSet, Host, Key, Resource } from "../../../src/model/resource.ts";
+import type { AuditBounds } from "../../../src/store/audit.ts";
 import type { LeaseBounds } from "../../../src/store/leases.ts";
 import type { Commit, Precondition, Store } from "../../../src/store/store.ts";
 
@@ -13,17 +15,22 @@ export type OpenStore = (options?: {
   readonly cluster?: string;
   readonly history?: number;
   readonly leases?: LeaseBounds;
+  readonly audit?: AuditBounds;
 }) => Store;
+
+export function entry(verb = "put", atMs = 1): AuditEntry {
+  return { atMs, who: "admin", credential: "token", from: "10.0.0.9", verb, result: "done" };
+}
 
 export function host(name: string, order = 0): Host {
   const spec = { underlay: "10.0.0.1", underlayMtu: 1500, order };
   return { kind: "host", name, uid: `uid-${name}`, revision: 0, spec };
 }
 export function putting(...resources: readonly Resource[]): Commit {
-  return { changes: resources.map((put) => ({ put })), preconditions: [] };
+  return { changes: resources.map((put) => ({ put })), preconditions: [], audit: entry() };
 }
 export function removing(...keys: readonly Key[]): Commit {
-  return { changes: keys.map((remove) => ({ remove })), preconditions: [] };
+  return { changes: keys.map((remove) => ({ remove })), preconditions: [], audit: entry() };
 }
 export function refusal(reason: Reason): (error: unknown) => boolean {
   return (error) => error instanceof Fault && error.reason === reason;
@@ -100,7 +107,7 @@ function commitContract(open: OpenStore): void {
 
   test("a commit without changes is a bug of the caller, and nothing of the call is kept", async () => {
     const store = open();
-    const commits = [putting(host("h1")), { changes: [], preconditions: [] }];
+    const commits = [putting(host("h1")), { changes: [], preconditions: [], audit: entry() }];
     await assert.rejects(store.commit(commits), assert.AssertionError);
     assert.equal(store.revision, 0);
     assert.deepEqual((await store.read()).resources, []);
@@ -131,6 +138,7 @@ function preconditionContract(open: OpenStore): void {
   const expecting = (key: Key, revision: number, change: Change): Commit => ({
     changes: [change],
     preconditions: [{ key, revision }],
+    audit: entry(),
   });
 
   test("a precondition holds at its revision, or absent at 0", async () => {
@@ -327,7 +335,7 @@ async function compareStep(store: Store, model: Model, step: Step): Promise<void
       const revision = next.get(`host/h${n}`)?.revision ?? 0;
       return { key: `host/h${n}`, revision: isLie ? revision + 1 : revision };
     });
-    commits.push({ changes: wanted, preconditions: expected });
+    commits.push({ changes: wanted, preconditions: expected, audit: entry() });
     const revision = log.length + 1;
     const done = wanted.map((change) => ("put" in change ? { put: { ...change.put, revision } } : change));
     log.push({ revision, changes: done });

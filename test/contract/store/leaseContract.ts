@@ -1,7 +1,7 @@
 // What every store promises about the lease log, as tests beside contract.ts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type OpenStore, host, refusal } from "./contract.ts";
+import { type OpenStore, entry, host, refusal } from "./contract.ts";
 import type { LeaseEvent } from "../../../src/store/leases.ts";
 import type { Commit, Store } from "../../../src/store/store.ts";
 
@@ -13,7 +13,7 @@ export function leasing(network: string, address: string, atMs: number, owner?: 
 }
 
 async function told(store: Store, ...leases: LeaseEvent[]): Promise<unknown> {
-  return store.commit([{ changes: [{ put: host("h1") }], preconditions: [], leases }]);
+  return store.commit([{ changes: [{ put: host("h1") }], preconditions: [], audit: entry(), leases }]);
 }
 
 type More = {
@@ -96,6 +96,7 @@ function boundContract(open: OpenStore): void {
     const wrong: Commit = {
       changes: [{ put: host("h1") }],
       preconditions: [{ key: "host/h1", revision: 9 }],
+      audit: entry(),
       leases: [leasing("blue", "10.0.0.1", 1, "a")],
     };
     await assert.rejects(store.commit([wrong]), refusal("revision-stale"));
@@ -132,8 +133,8 @@ function countContract(open: OpenStore): void {
     const lie = { key: "host/h1", revision: 99 } as const;
     const failing = async (count: number) => {
       const commits = [
-        { changes: [{ put: host("h1") }], preconditions: [], leases: ended(0, count) },
-        { changes: [{ put: host("h1") }], preconditions: [lie] },
+        { changes: [{ put: host("h1") }], preconditions: [], audit: entry(), leases: ended(0, count) },
+        { changes: [{ put: host("h1") }], preconditions: [lie], audit: entry() },
       ];
       await assert.rejects(store.commit(commits), refusal("revision-stale"));
     };

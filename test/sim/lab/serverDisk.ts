@@ -20,15 +20,20 @@ export class ServerDisk {
         return inner().revision;
       },
       read: () => inner().read(),
-      commit: async (commits, secrets) => {
+      commit: async (...written) => {
         await ready();
-        const revisions = await inner().commit(commits, secrets);
-        this.#written.push([commits, secrets]);
+        const revisions = await inner().commit(...written);
+        this.#written.push(written);
         return revisions;
       },
       watch: (from, signal) => inner().watch(from, signal),
       secret: (key) => inner().secret(key),
       leases: (query) => inner().leases(query),
+      audit: {
+        ends: () => inner().audit.ends(),
+        rows: (span) => inner().audit.rows(span),
+        trim: (nowMs) => inner().audit.trim(nowMs),
+      },
       close: () => inner().close(),
     };
   }
@@ -41,6 +46,6 @@ export class ServerDisk {
   async restore(backup: number): Promise<void> {
     this.#inner = emptyStore();
     this.#written.length = backup;
-    for (const [commits, secrets] of this.#written) await this.#inner.commit(commits, secrets);
+    for (const written of this.#written) await this.#inner.commit(...written);
   }
 }

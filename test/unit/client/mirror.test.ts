@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { entry } from "../../contract/store/contract.ts";
 import { VirtualClock } from "../../sim/lab/clock.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { keyOfResource, resourcesIn, snapshotOf } from "../../../src/model/resource.ts";
@@ -19,7 +20,8 @@ function endpoint(name: string): Endpoint {
   const workload = { owner: name, ifname: "eth0", netns: "/x", mac: "02:00:00:00:00:01", addresses: [] };
   return { kind: "endpoint", name, uid: name, revision: 0, spec: { network: "blue", host: "h1", ...workload } };
 }
-const put = (...resources: readonly Resource[]) => ({ changes: resources.map((r) => ({ put: r })), preconditions: [] });
+const put = (...resources: readonly Resource[]) => commitOf(resources.map((r) => ({ put: r })));
+const commitOf = (changes: readonly Change[]) => ({ changes, preconditions: [], audit: entry() });
 const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
 
 /** What happens to a change set on its way: it arrives, twice, after an old one, with the next, or the line breaks. */
@@ -107,7 +109,7 @@ test("lists, is synced, and follows", async () => {
   await following(line, async (mirror, clock) => {
     assert.equal(mirror.isSynced, true);
     await assertMirrors(mirror, line.store);
-    await line.store.commit([put(host("h2"), endpoint("e1")), { changes: [{ remove: "host/h1" }], preconditions: [] }]);
+    await line.store.commit([put(host("h2"), endpoint("e1")), commitOf([{ remove: "host/h1" }])]);
     await clock.advance(0);
     await assertMirrors(mirror, line.store);
   });
@@ -186,7 +188,7 @@ test("after compaction it lists again, and what was removed meanwhile is gone", 
   await following(line, async (mirror, clock) => {
     line.isUp = false;
     line.cut();
-    await line.store.commit([{ changes: [{ remove: "host/h1" }], preconditions: [] }]);
+    await line.store.commit([commitOf([{ remove: "host/h1" }])]);
     for (let i = 2; i < 9; i++) await line.store.commit([put(host(`h${i}`))]);
     line.isUp = true;
     await clock.advance(60_000);
@@ -333,7 +335,7 @@ test("any delivery ends at the server's state, and the mirror never goes back", 
         let reached = 0;
         for (const event of events) {
           if (event === "cut") line.cut();
-          else if ("changes" in event) await line.store.commit([{ changes: event.changes, preconditions: [] }]);
+          else if ("changes" in event) await line.store.commit([commitOf(event.changes)]);
           else if ("isUp" in event) line.isUp = event.isUp;
           else await clock.advance(event.waitMs);
           const revision = mirror.snapshot()?.revision ?? 0;

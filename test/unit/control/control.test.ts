@@ -25,16 +25,17 @@ function watched(inner: Store): { inner: Store; store: Store; transactions: numb
       return inner.revision;
     },
     read: () => inner.read(),
-    async commit(commits, secrets) {
+    async commit(...written) {
       state.transactions++;
       const { fail } = state;
       state.fail = undefined;
       if (fail !== undefined) throw fail;
-      return inner.commit(commits, secrets);
+      return inner.commit(...written);
     },
     watch: (from, signal) => inner.watch(from, signal),
     secret: (key) => inner.secret(key),
     leases: (query) => inner.leases(query),
+    audit: inner.audit,
     close: () => inner.close(),
   };
   return state;

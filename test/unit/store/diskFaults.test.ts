@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Fault } from "../../../src/model/fault.ts";
 import type { Resource } from "../../../src/model/resource.ts";
+import { verdictOn } from "../../contract/store/auditContract.ts";
+import { entry } from "../../contract/store/contract.ts";
 import { openSqliteStore } from "../../../src/store/sqlite.ts";
 
 const WRITES = 40;
@@ -33,11 +35,12 @@ describe("a store on a bad disk", () => {
   before(async () => {
     const path = join(folder, "weft.db");
     const store = openSqliteStore(path, { cluster: "c" });
-    for (let n = 1; n <= WRITES / 2; n++) await store.commit([{ preconditions: [], changes: [{ put: hold(n) }] }]);
+    for (let n = 1; n <= WRITES / 2; n++)
+      await store.commit([{ preconditions: [], changes: [{ put: hold(n) }], audit: entry() }]);
     await store.close();
     const again = openSqliteStore(path);
     for (let n = WRITES / 2 + 1; n <= WRITES; n++)
-      await again.commit([{ preconditions: [], changes: [{ put: hold(n) }] }]);
+      await again.commit([{ preconditions: [], changes: [{ put: hold(n) }], audit: entry() }]);
     resources = (await again.read()).resources;
     // As kill -9 leaves them: the newest writes are in the log only.
     for (const name of FILES) if (existsSync(join(folder, name))) whole.set(name, readFileSync(join(folder, name)));
@@ -58,6 +61,7 @@ describe("a store on a bad disk", () => {
       try {
         const { resources: all, revision } = await store.read();
         assert(revision <= WRITES);
+        if (name !== "weft.db") assert((await verdictOn(store)).isWhole);
         return all;
       } finally {
         await store.close();

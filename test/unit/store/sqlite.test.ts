@@ -9,8 +9,10 @@ import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, test } from "node:test";
 import { keyOfResource } from "../../../src/model/resource.ts";
+import { auditContract, recordsIn, verdictOn } from "../../contract/store/auditContract.ts";
 import {
   type OpenStore,
+  entry,
   host,
   putting,
   refusal,
@@ -29,6 +31,7 @@ const newPath = () => join(directory, `store-${++files}.db`);
 const openNew: OpenStore = (options) => openSqliteStore(newPath(), options);
 storeContract("the store on disk", openNew);
 leaseContract("the store on disk", openNew);
+auditContract("the store on disk", openNew);
 
 describe("a store that is opened again", () => {
   test("is what it was: name, revision, resources, secrets, history", async () => {
@@ -144,7 +147,11 @@ describe("a store that is opened again", () => {
     await before.close();
     const again = openSqliteStore(path);
     // Before anything was read: what is known of keys comes from the file alone.
-    const stale = { changes: [{ put: host("h5") }], preconditions: [{ key: "host/h5" as const, revision: 0 }] };
+    const stale = {
+      changes: [{ put: host("h5") }],
+      preconditions: [{ key: "host/h5" as const, revision: 0 }],
+      audit: entry(),
+    };
     await assert.rejects(again.commit([stale]), refusal("revision-stale"));
     await again.commit([removing("host/h7"), putting(host("h8", -1)), putting(host("new"))]);
     const expected = new Map(resources.map((resource) => [resource.name, resource]));
@@ -158,12 +165,37 @@ describe("a store that is opened again", () => {
     await again.close();
   });
 
+  test("of schema 2 gets an audit log that begins at its revision, once", async () => {
+    const path = newPath();
+    const first = openSqliteStore(path, { cluster: "old" });
+    for (const name of ["h1", "h2"]) await first.commit([putting(host(name))]);
+    await first.close();
+    const db = new DatabaseSync(path);
+    db.exec("DROP TABLE audit; DROP TABLE audit_anchor");
+    for (const column of ["seq", "length", "hash"]) db.exec(`ALTER TABLE meta DROP COLUMN audit_${column}`);
+    db.exec("PRAGMA user_version = 2");
+    db.close();
+    for (let start = 0; start < 2; start++) {
+      const store = openSqliteStore(path);
+      assert.equal(store.audit.ends().anchor.revision, 2);
+      assert.deepEqual(await store.commit([putting(host("h3"))]), [3 + start]);
+      const { isWhole, records } = await verdictOn(store);
+      assert.deepEqual([isWhole, records], [true, start + 1]);
+      await store.close();
+    }
+  });
+
   test("of schema 1 is brought up to date, once", async () => {
     const path = newPath();
     await openSqliteStore(path, { cluster: "old" }).close();
     const db = new DatabaseSync(path);
     db.exec(`
       DROP TABLE lease;
+      DROP TABLE audit;
+      DROP TABLE audit_anchor;
+      ALTER TABLE meta DROP COLUMN audit_seq;
+      ALTER TABLE meta DROP COLUMN audit_length;
+      ALTER TABLE meta DROP COLUMN audit_hash;
       DROP TABLE resource;
       CREATE TABLE resource (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
       UPDATE meta SET revision = 7;
@@ -184,10 +216,12 @@ describe("a store that is opened again", () => {
     const change = {
       changes: [{ remove: "host/h1" as const }],
       preconditions: [{ key: "host/h1" as const, revision: 3 }],
+      audit: entry(),
     };
     assert.deepEqual(await store.commit([{ ...change, leases: [leasing("blue", "10.0.0.1", 7, "a")] }]), [8]);
     assert.deepEqual((await store.read()).resources, [resources[1]]);
     assert.equal((await store.leases({ address: "10.0.0.1", limit: 1 })).length, 1);
+    assert.equal((await verdictOn(store)).isWhole, true);
     await store.close();
   });
 });
@@ -231,7 +265,8 @@ function startProcess(path: string, body: string): ChildProcess & { readonly lin
   const source = `
     import { writeSync } from "node:fs";
     import { openSqliteStore } from ${JSON.stringify(new URL("../../../src/store/sqlite.ts", import.meta.url).href)};
-    const putting = (...puts) => ({ changes: puts.map((put) => ({ put })), preconditions: [] });
+    const audit = ${JSON.stringify(entry())};
+    const putting = (...puts) => ({ changes: puts.map((put) => ({ put })), preconditions: [], audit });
     const specOf = (order) => ({ underlay: "10.0.0.1", underlayMtu: 1500, order });
     const host = (name, order) => ({ kind: "host", name, uid: name, revision: 0, spec: specOf(order) });
     const store = openSqliteStore(${JSON.stringify(path)});
@@ -288,6 +323,13 @@ describe("several processes", { timeout: 60_000 }, () => {
       assert.deepEqual([orders.get("a"), orders.get("b")], [revision, revision], message);
       assert.equal(store.secret("last"), String(revision), message);
       assert.equal((await take(store, 0, revision)).at(-1)?.revision, revision);
+      const recorded = recordsIn(store).flatMap((record) => record.revision ?? []);
+      assert.deepEqual(
+        recorded,
+        Array.from({ length: revision }, (_, i) => i + 1),
+        message,
+      );
+      assert.equal((await verdictOn(store)).isWhole, true, message);
       await store.close();
       acknowledged = revision;
     }

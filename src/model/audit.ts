@@ -1,0 +1,79 @@
+// The audit log's records, as the store keeps them and the API answers them: who asked for what, from where, by which
+// credential, and what became of it. The records are a chain: each has a hash over its text and the hash before it, so
+// that none can be changed or cut out without a trace. No record has a secret in it.
+import { hash } from "node:crypto";
+import Type from "typebox";
+import { type Value, Flag, Text, optional, strictObject } from "./schema.ts";
+
+const State = Type.Record(Type.String(), Type.Unknown());
+
+/** What a write did to one resource: of a resource that stays, only what became different. */
+export const AuditChange = strictObject({
+  key: Text("Kind and name: `network/blue`."),
+  before: optional(State),
+  after: optional(State),
+});
+export type AuditChange = Value<typeof AuditChange>;
+
+/** What is recorded; the store adds where the record is in the chain. */
+const ENTRY = {
+  atMs: Type.Number({ description: "ms since 1970." }),
+  who: Text("admin, host/NAME, join (a join token), server, or nobody (no valid credential)."),
+  credential: Text("By what the caller proved who it is; never the secret itself."),
+  from: Text("The address it asked from, or unix."),
+  verb: Text("What was asked for; of a request that was refused before it was understood, its method and path."),
+  result: Text("done, or the reason of the refusal."),
+  object: optional(Text("What it was asked for.")),
+  message: optional(Text("Of a refusal.")),
+  count: optional(Type.Number({ description: "Of refusals that are alike: how many. Absent: one." })),
+  untilMs: optional(Type.Number({ description: "Of refusals that are alike: when the last one was." })),
+  trimmed: optional(
+    strictObject(
+      { seq: Type.Number(), hash: Type.String(), revision: Type.Number() },
+      "The server removed the records up to this one, because of their age or the size of the log.",
+    ),
+  ),
+  changes: optional(Type.Array(AuditChange)),
+};
+const Entry = strictObject(ENTRY);
+export type AuditEntry = Value<typeof Entry>;
+
+export const AuditRecord = strictObject({
+  seq: Type.Number({ description: "Its place in the log." }),
+  revision: optional(Type.Number({ description: "Of the commit that it is part of." })),
+  ...ENTRY,
+  hash: Text("SHA-256 of the hash before it and the record's JSON without this field."),
+});
+export type AuditRecord = Value<typeof AuditRecord>;
+
+/** A place in the chain. */
+export const AuditPoint = strictObject({
+  seq: Type.Number(),
+  hash: Type.String(),
+  revision: Type.Number({ description: "Of the last commit up to there." }),
+});
+export type AuditPoint = Value<typeof AuditPoint>;
+
+/** The JSON of a record without its hash, which is what the hash is over. */
+export function auditText(entry: AuditEntry, seq: number, revision?: number): string {
+  return JSON.stringify(revision === undefined ? { seq, ...entry } : { seq, revision, ...entry });
+}
+
+export function auditHash(previous: string, text: string): string {
+  return hash("sha256", `${previous}${text}`);
+}
+
+/** The hash that the first record of a cluster's log follows. */
+export function firstAuditHash(cluster: string): string {
+  return auditHash("", `weft audit log of ${cluster}`);
+}
+
+export const AuditVerdict = strictObject({
+  isWhole: Flag("Nothing is missing or changed."),
+  anchor: AuditPoint,
+  head: AuditPoint,
+  records: Type.Number(),
+  brokenAt: optional(Type.Number({ description: "The record at which the chain breaks." })),
+  why: optional(Type.String()),
+});
+export type AuditVerdict = Value<typeof AuditVerdict>;
