@@ -34,14 +34,14 @@ const SIMULATION: Group = { name: "simulation", deadlineMs: 300_000, atOnce: EAC
 /** Kernel tests share the machine's routing lock and its processors: one at a time, and two when no guest runs. */
 const KERNEL: Group = {
   name: "kernel",
-  deadlineMs: 300_000,
+  deadlineMs: 600_000,
   atOnce: 1,
   obstacle: whyNoKernelTests,
 };
 /** A guest has one processor. */
 const GUEST: Group = {
   name: "guest",
-  deadlineMs: 300_000,
+  deadlineMs: 600_000,
   atOnce: 1,
   obstacle: () => guests.then(whyNoGuests),
 };

@@ -7,7 +7,7 @@ import { Cluster, must } from "./lab/cluster.ts";
 import { DriverScene, driverSuite, lastTests, segment } from "./lab/driverSuite.ts";
 import { Segment } from "./lab/segment.ts";
 
-describe("plain bridges", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("plain bridges", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const scene = new DriverScene(cluster, "bridge", {
     plain: { spec: { ...segment(1), parent: "lan" } },

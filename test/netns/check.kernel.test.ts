@@ -7,7 +7,7 @@ import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
 import { editJournal } from "./lab/journal.ts";
 
-describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("a check of addresses", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const workloads = new Map<string, Workload>();
   const of = (name: string) => workloads.get(name) ?? assert.fail(name);

@@ -1,6 +1,5 @@
 // The main job on the real kernel: three hosts, real processes, real packets.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -9,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { PATHS_VNI } from "../../src/model/paths.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { call, Cluster, must, OUTSIDE, packetsAt, run, until, type Json, type Workload } from "./lab/cluster.ts";
+import { pinging, stopPinging } from "./lab/pinging.ts";
 
 /** Tunnel packets between hosts, the hosts' own packets, and what IPv6 says on any link. */
 const ON_THE_WIRE = new RegExp(
@@ -18,7 +18,7 @@ const ON_THE_WIRE = new RegExp(
 );
 const EXAMPLE = join(import.meta.dirname, "../../examples/dcos.yaml");
 
-describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeout: 240_000 }, () => {
+describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(3);
   const workloads = new Map<string, Workload[]>();
   const of = (network: string) => workloads.get(network) ?? assert.fail(`nothing is attached to ${network}`);
@@ -30,7 +30,10 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
   };
 
   before(() => cluster.open());
-  after(() => cluster.close());
+  after(async () => {
+    stopPinging();
+    await cluster.close();
+  });
 
   test("a DC/OS configuration becomes networks, and workloads on every host reach each other", async () => {
     const imported = await cluster.weft("import", "dcos", EXAMPLE);
@@ -230,19 +233,11 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
       await setTimeout(500);
       return isDeepStrictEqual(first, await snapshotOfKernel(cluster, a.host)) && first;
     });
-    const flood = spawn(
-      "ip",
-      ["netns", "exec", a.netns, "ping", "-n", "-q", "-i", "0.002", "-c", "1500", b.addresses[0] ?? ""],
-      { stdio: ["ignore", "pipe", "ignore"] },
-    );
-    let report = "";
-    flood.stdout.setEncoding("utf8").on("data", (text: string) => (report += text));
-    const ended = new Promise((resolve) => flood.once("exit", resolve));
+    const stop = pinging(a.netns, b.addresses[0] ?? "");
     await cluster.kill(a.host);
     await cluster.startAgent(a.host);
     await cluster.converged();
-    await ended;
-    assert.match(report, / 0% packet loss/);
+    assert.equal(await stop(), 0);
     const now = await snapshotOfKernel(cluster, a.host);
     assert.deepEqual(
       now.filter((line) => !before.includes(line)),
@@ -268,9 +263,7 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
       (await call(cluster.agentSocket(gone.host), "DELETE", `/v1/attachments/${gone.endpoint}`)).status,
       204,
     );
-    const startMs = performance.now();
-    await assert.rejects(cluster.attach("h2", "blue", "blue-away"), /unavailable|timeout/);
-    assert(performance.now() - startMs < 6000);
+    await assert.rejects(cluster.attach("h2", "blue", "blue-away"), /unavailable/);
     // An agent that starts now has only its disk.
     await cluster.kill("h2");
     await cluster.startAgent("h2");

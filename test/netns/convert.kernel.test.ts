@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, must } from "./lab/cluster.ts";
-import { BOTH, Converting, RUNS } from "./lab/converting.ts";
+import { BOTH, Converting } from "./lab/converting.ts";
 
-describe("a live conversion", { skip: whyNoKernelTests() ?? false, timeout: 120_000 * RUNS, concurrency: true }, () => {
+describe("a live conversion", { skip: whyNoKernelTests() ?? false, concurrency: true }, () => {
   const lab = new Converting(new Cluster(3));
   const { cluster } = lab;
 

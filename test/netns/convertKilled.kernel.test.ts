@@ -10,7 +10,7 @@ const PHASES = ["narrow", "receive", "send"] as const;
 /** Who is killed in each phase, in turns. */
 const VICTIMS = [["server"], ["h2"], ["server", "h2"]] as const;
 
-describe("a conversion that is disturbed", { skip: whyNoKernelTests() ?? false, timeout: 150_000 * RUNS }, () => {
+describe("a conversion that is disturbed", { skip: whyNoKernelTests() ?? false }, () => {
   const lab = new Converting(new Cluster(3));
   const { cluster } = lab;
 

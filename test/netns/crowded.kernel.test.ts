@@ -12,7 +12,7 @@ const ROUTES = 12_000;
 /** What the agent takes away of them in one round, and some for the rest. */
 const ROUND = 5_000;
 
-describe("a crowded workload", { skip: whyNoKernelTests() ?? false, timeout: 150_000 }, () => {
+describe("a crowded workload", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   const workloads = new Map<string, Workload>();
   const of = (name: string) => workloads.get(name) ?? assert.fail(`${name} is not attached`);

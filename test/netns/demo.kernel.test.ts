@@ -31,7 +31,7 @@ async function links(): Promise<string> {
   return (await run("ip", "-brief", "link")).stdout;
 }
 
-describe("the demonstration", { skip: whyNot, timeout: 120_000 }, () => {
+describe("the demonstration", { skip: whyNot }, () => {
   // Also when a test failed: what is left would be in everybody's way.
   after(() => run(join(ROOT, "script/down")));
 

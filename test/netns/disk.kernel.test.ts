@@ -10,7 +10,7 @@ import { agreed } from "./lab/inventory.ts";
 
 const WEFT = join(import.meta.dirname, "../../bin/weft");
 
-describe("an agent and its disk", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("an agent and its disk", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   const state = join(cluster.folder, "h1");
   const filler = join(state, "filler");

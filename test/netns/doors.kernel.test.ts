@@ -9,7 +9,7 @@ import { call, Cluster, type Json, must, run, until } from "./lab/cluster.ts";
 import { agreed } from "./lab/inventory.ts";
 import { type Call, plugin, type Told } from "./lab/plugin.ts";
 
-describe("the doors of a host", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("the doors of a host", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   const [host = ""] = cluster.hosts;
   const conf = (network: string, more: object = {}): Json => ({

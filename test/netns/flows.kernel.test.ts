@@ -20,7 +20,7 @@ const ANSWERS = [
 /** What a set of flows has room for. */
 const ROOM = 65_536;
 
-describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const stations = new Map<string, Station>();
   const of = (name: string) => stations.get(name) ?? assert.fail(`${name} is not attached`);
@@ -266,7 +266,11 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     const [a, c] = [of("a"), of("c")];
     const frame = frames.udpInPieces(ends(a, c, 4), 53, newTag())[0];
     await going(a, c, 46_000);
-    for (let n = 0; n < 30_000; n++) {
+    const since = performance.now();
+    // What a full bucket holds, and what comes into it meanwhile.
+    const most = () => 4_000 + 4 * (performance.now() - since);
+    let sent = 0;
+    for (let n = 0; n < 0x1_0000 && (n < 30_000 || n * 0.8 < most()); n++, sent++) {
       // Each of another datagram.
       frame.writeUInt16BE(n, 18);
       frames.fixSum(frame);
@@ -274,7 +278,7 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     }
     const set = await inVrf("nft", "list", "set", "bridge", "weft", "pieces_out4");
     const count = set.split("expires").length - 1;
-    assert(count > 1000 && count < 16_384, `${count} fragments are remembered`);
+    assert(count > 1000 && count <= most() && count < sent, `${count} fragments of ${sent} are remembered`);
   });
 
   function signal(name: string, which: NodeJS.Signals): void {

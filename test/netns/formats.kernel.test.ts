@@ -81,7 +81,6 @@ async function hosts(name: string): Promise<readonly [string, string]> {
 
 describe("written files and the programs that read them", {
   skip: whyNoKernelTests() ?? whyNoTools() ?? false,
-  timeout: 120_000,
 }, () => {
   const tools = new HostTools();
   const made: string[] = [];

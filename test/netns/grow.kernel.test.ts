@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, must, until, type Json, type Workload } from "./lab/cluster.ts";
 
-describe("a subnet that grows, over two hosts", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("a subnet that grows, over two hosts", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const put = async (name: string, spec: object) => {
     const { status, body } = await cluster.api("PUT", `/v1/networks/${name}`, { spec });

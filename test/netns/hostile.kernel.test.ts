@@ -21,7 +21,7 @@ const PLACES = [
   { network: "routed-closed", isRouted: true, masquerade: false },
 ] as const;
 
-describe("a hostile workload", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("a hostile workload", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const stations = new Map<string, Station>();
   const of = (name: string) => stations.get(name) ?? assert.fail(`${name} is not attached`);

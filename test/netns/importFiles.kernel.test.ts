@@ -20,7 +20,6 @@ const RUNS = Number(process.env["WEFT_TAKE_OVER_RUNS"] ?? 1);
 
 describe("files of three hosts", {
   skip: whyNoKernelTests() ?? whyNoTools() ?? false,
-  timeout: 120_000 * RUNS,
 }, () => {
   const cluster = new Cluster(3);
   const tools = new HostTools();

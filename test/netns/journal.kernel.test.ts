@@ -2,35 +2,15 @@
 // kernel before it removes anything, traffic does not notice, and no address is given twice; also with the server away.
 import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type ChildProcess, spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { BOTH_DATAPATHS, call, Cluster, type Json, must, until, type Workload } from "./lab/cluster.ts";
 import { agreed } from "./lab/inventory.ts";
 import { journalPath } from "./lab/journal.ts";
+import { pinging, stopPinging } from "./lab/pinging.ts";
 
-const pingers = new Set<ChildProcess>();
-
-/** Pings every 20 ms until told to stop; gives how many were lost. */
-function pinging(from: Workload, to: string): () => Promise<number> {
-  // Ends by itself where a test has failed.
-  const args = ["netns", "exec", from.netns, "ping", "-n", "-q", "-i", "0.02", "-w", "60", "-W", "1", to];
-  const child = spawn("ip", args, { stdio: ["ignore", "pipe", "ignore"] });
-  pingers.add(child);
-  let said = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const ended = new Promise((resolve) => child.once("close", resolve));
-  return async () => {
-    child.kill("SIGINT");
-    await ended;
-    const [, sent = "0", received = "0"] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? [];
-    assert(Number(sent) > 10, said);
-    return Number(sent) - Number(received);
-  };
-}
-
-describe("a journal that is not whole", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("a journal that is not whole", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const own: Workload[] = [];
   const peers = new Map<string, Workload>();
@@ -50,7 +30,7 @@ describe("a journal that is not whole", { skip: whyNoKernelTests() ?? false, tim
     indexes = await Promise.all(own.map(indexOf));
   });
   after(async () => {
-    for (const child of pingers) child.kill("SIGKILL");
+    stopPinging();
     await cluster.close();
   });
 
@@ -68,7 +48,7 @@ describe("a journal that is not whole", { skip: whyNoKernelTests() ?? false, tim
       const answers = own.map((one) => cluster.pings(one, peerOf(one)));
       return !(await Promise.all(answers)).includes(false);
     });
-    const pings = own.map((one) => pinging(one, peerOf(one)));
+    const pings = own.map((one) => pinging(one.netns, peerOf(one), 20));
     await cluster.kill("h1");
     harm(journalPath(cluster, "h1"));
     await cluster.startAgent("h1");
@@ -105,7 +85,7 @@ describe("a journal that is not whole", { skip: whyNoKernelTests() ?? false, tim
   });
 
   test("deleted with the server away: nothing is cut, and no address is given twice", async () => {
-    const pings = own.map((one) => pinging(one, peerOf(one)));
+    const pings = own.map((one) => pinging(one.netns, peerOf(one), 20));
     // An agent saves it once a second. Those of the tests before may not have lived that long.
     const snapshot = join(dirname(journalPath(cluster, "h1")), "snapshot.json");
     await until("the networks are on disk", async () => readFileSync(snapshot, "utf8").includes('"name":"routed"'));

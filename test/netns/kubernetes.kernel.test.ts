@@ -24,7 +24,7 @@ const noTools =
     : "iptables or containernetworking-plugins is missing";
 const skip = whyNoKernelTests() ?? noTools;
 
-describe("services of Kubernetes", { skip, timeout: 120_000 }, () => {
+describe("services of Kubernetes", { skip }, () => {
   const cluster = new Cluster(2);
   const listeners: Listener[] = [];
   const pods = new Map<string, Workload>();

@@ -8,7 +8,7 @@ import { ofAnotherBoot } from "./lab/journal.ts";
 
 const AT_ONCE = 24;
 
-describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("local leases", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   /** Owner to address, of every attach that was answered. */
   const answered = new Map<string, string>();
@@ -110,7 +110,7 @@ describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }
   });
 });
 
-describe("leases that the server grants", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("leases that the server grants", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   const socket = () => cluster.agentSocket("h1");
   const workloads = new Map<string, string>();

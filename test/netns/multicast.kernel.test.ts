@@ -27,7 +27,7 @@ const NETWORKS = {
 /** A machine on the second underlay that has no agent, with the recipe's devices. */
 const OLD = { underlay: "172.31.78.99", address: "172.29.239.99" };
 
-describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(3);
   const old = `${cluster.id}-old`;
   const stations = new Map<string, Workload>();

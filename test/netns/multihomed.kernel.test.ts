@@ -31,7 +31,7 @@ const SPECS = {
 };
 type Name = keyof typeof SPECS;
 
-describe("several interfaces in one VRF", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("several interfaces in one VRF", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   /** On the other host: in one network each. */
   const peers = new Map<string, Workload>();

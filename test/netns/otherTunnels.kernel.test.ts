@@ -7,7 +7,7 @@ import { Cluster, must, until } from "./lab/cluster.ts";
 
 const MESSAGE = /VXLAN device encap, which is not Weft's, uses UDP port 8472/;
 
-describe("a VXLAN device of others", { skip: whyNoKernelTests() ?? false, timeout: 60_000 }, () => {
+describe("a VXLAN device of others", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const weft = async (...words: readonly string[]) => {
     const { code, stdout, stderr } = await cluster.weft(...words);

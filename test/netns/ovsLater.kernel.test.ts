@@ -9,7 +9,6 @@ import { OvsCluster } from "./lab/ovsCluster.ts";
 
 describe("Open vSwitch that comes later", {
   skip: whyNoKernelTests() ?? ovsObstacle() ?? false,
-  timeout: 120_000,
 }, () => {
   const cluster = new OvsCluster("netdev", 4, ["h2"]);
   const features = async (host: string): Promise<readonly string[]> =>

@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { BOTH_DATAPATHS, Cluster, must, run, until, type Json } from "./lab/cluster.ts";
 
-describe("paths between hosts", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("paths between hosts", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(3);
   const nft = (netns: string, script: string) => must("ip", "netns", "exec", netns, "nft", script);
   const paths = async (): Promise<Json> => (await cluster.api("GET", "/v1/status")).body.paths;

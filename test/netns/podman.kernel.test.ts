@@ -9,7 +9,7 @@ import { Cluster, type Json, run, until } from "./lab/cluster.ts";
 import { agreed } from "./lab/inventory.ts";
 import { Podman } from "./lab/podman.ts";
 
-describe("podman with Weft as its CNI plugin", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("podman with Weft as its CNI plugin", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const podmen = new Map(cluster.hosts.map((host) => [host, new Podman(cluster, host)]));
   const on = (host: string) => podmen.get(host) ?? assert.fail();

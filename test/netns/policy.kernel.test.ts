@@ -94,7 +94,7 @@ const NETWORKS = {
   other: { ipam: "global", subnets: [{ cidr: "10.6.0.0/16" }, { cidr: "fd06::/64" }] },
 } as const;
 
-describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("security groups", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const stations = new Map<string, Station>();
   const of = (name: string) => stations.get(name) ?? assert.fail(`${name} is not attached`);
@@ -321,10 +321,15 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     const [a, b] = [of("switched-a"), of("switched-b")];
     const by = await ends(a, b, 4, false);
     const tag = newTag();
-    for (let i = 0; i < 10_000; i++) a.wire.send(frames.arp({ ...by, toMac: frames.BROADCAST }, 1, tag));
+    const since = performance.now();
+    // What a full bucket holds, and what comes into it meanwhile.
+    const most = () => 2000 + 2 * (performance.now() - since);
+    let sent = 0;
+    for (; sent < 10_000 || sent * 0.8 < most(); sent++)
+      a.wire.send(frames.arp({ ...by, toMac: frames.BROADCAST }, 1, tag));
     await passed([a, b], by, [], []);
     const came = b.wire.count(tag);
-    assert(came > 1000 && came < 8000, `${came} of 10,000`);
+    assert(came > 1000 && came <= most(), `${came} of ${sent}, ${most()} may`);
   });
 
   test("no forbidden packet passes while rules change, a port comes up, the agent is dead", async () => {

@@ -4,7 +4,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { BOTH_DATAPATHS, Cluster, must, run, type Json } from "./lab/cluster.ts";
 
-describe("a preflight", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("a preflight", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(3);
   const block = (host: string, hook: string, what: string) => {
     const chain = `chain one { type filter hook ${hook} priority 0; ${what} drop; }`;

@@ -8,7 +8,7 @@ import { Cluster, run, until } from "./lab/cluster.ts";
 
 const WEFT = join(import.meta.dirname, "../../bin/weft");
 
-describe("purge", { skip: whyNoKernelTests() ?? false, timeout: 60_000 }, () => {
+describe("purge", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   /** Not in the state directory. */
   const directory = join(cluster.folder, "net.d");

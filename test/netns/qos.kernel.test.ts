@@ -3,8 +3,10 @@
 // can do, so what is measured is the limit.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { setTimeout } from "node:timers/promises";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { Cluster, type Json, type Workload, call, must, run, until } from "./lab/cluster.ts";
+import { pinging, stopPinging } from "./lab/pinging.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const cluster = new Cluster(2);
@@ -52,12 +54,19 @@ function average(intervals: readonly Interval[], fromS: number, untilS: number):
   return within.reduce((sum, { mbit }) => sum + mbit, 0) / (last.endS - first.startS);
 }
 
-/** Five seconds, within 10 % of the limit. */
+/** A busy machine may stop a stream for a while; a limit that is too low shows each time. */
+const STREAMS = 4;
+
+/** Five seconds, within 10 % of the limit: never more, and not less each time. */
 async function assertLimited(t: TestContext, what: string, flow: Flow, limit: number): Promise<void> {
-  const rate = average(await stream(flow, 5), 0, 5);
-  t.diagnostic(`${what}: ${rate.toFixed(1)} of ${limit} Mbit/s`);
-  assert(rate <= limit * 1.1, `${what}: ${rate} Mbit/s is above ${limit}`);
-  assert(rate >= limit * 0.9, `${what}: ${rate} Mbit/s is below ${limit}`);
+  const rates: number[] = [];
+  for (let n = 0; n < STREAMS && !rates.some((rate) => rate >= limit * 0.9); n++) {
+    const rate = average(await stream(flow, 5), 0, 5);
+    t.diagnostic(`${what}: ${rate.toFixed(1)} of ${limit} Mbit/s`);
+    assert(rate <= limit * 1.1, `${what}: ${rate} Mbit/s is above ${limit}`);
+    rates.push(rate);
+  }
+  assert(Math.max(...rates) >= limit * 0.9, `${what}: ${rates.join(", ")} Mbit/s are below ${limit}`);
 }
 
 async function weft(...args: readonly string[]): Promise<void> {
@@ -111,7 +120,10 @@ describe("limits on the real kernel", { skip }, () => {
       for (const ip of of(peer).addresses) await until(`a reaches ${peer}`, () => cluster.pings(of("a"), ip));
     for (const ip of of("e").addresses) await until("d reaches e", () => cluster.pings(of("d"), ip));
   });
-  after(() => cluster.close());
+  after(async () => {
+    stopPinging();
+    await cluster.close();
+  });
 
   test("an attach answers with the limit in the kernel; nothing is made for who has none", async () => {
     assert.deepEqual(await directionsOf(of("a")), ["outbound"]);
@@ -145,25 +157,23 @@ describe("limits on the real kernel", { skip }, () => {
   });
 
   test("a limit changes live, for an endpoint and for a network; packets on their way arrive", async (t) => {
-    const running = stream(flow("d", "e", 4), 5);
-    const to = of("f").addresses[0] ?? "";
-    const pings = run("ip", "netns", "exec", of("b").netns, "ping", "-n", "-i", "0.01", "-c", "300", to);
+    const since = performance.now();
+    const running = stream(flow("d", "e", 4), 6);
+    const stop = pinging(of("b").netns, of("f").addresses[0] ?? "", 10);
     await weft("network", "edit", "routed", "--outbound", "avg=10mbit", "--wait");
+    const changedS = (performance.now() - since) / 1_000;
     // Its bucket grows. One that shrinks is a new queue, and the kernel drops what comes in the moment between the two.
     await weft("endpoint", "set", "f", "--inbound", "avg=35mbit,burst=100kB", "--wait");
-    // Not by what ping sums up: for the last answer it waits 10 ms, which a busy machine may need.
-    const answered = [...(await pings).stdout.matchAll(/icmp_seq=(\d+)/g)].map(([, seq]) => Number(seq));
-    assert(answered.length >= 295, `${answered.length} answers`);
-    assert.deepEqual(
-      answered,
-      Array.from(answered, (_, i) => i + 1),
-      "none is missing in between",
-    );
+    assert.equal(await stop(), 0);
     await weft("endpoint", "set", "f", "--inbound", "avg=35mbit,peak=70mbit,burst=100kB", "--wait");
     assert.match(await qdiscs(of("f"), "lan"), /dev wp\w+ root .*rate 35Mbit burst (99999|100000)b peakrate 70Mbit/);
-    const rate = average(await running, 3, 5);
-    t.diagnostic(`network: ${rate.toFixed(1)} of 10 Mbit/s`);
-    assert(rate <= 11 && rate >= 9, `${rate} Mbit/s`);
+    const intervals = await running;
+    if (changedS < 4) {
+      const rate = average(intervals, changedS + 1, 6);
+      t.diagnostic(`network, a stream that runs: ${rate.toFixed(1)} of 10 Mbit/s`);
+      assert(rate <= 11, `${rate} Mbit/s`);
+    }
+    await assertLimited(t, "network", flow("d", "e", 4), 10);
     await assertLimited(t, "endpoint", flow("b", "f", 6), 35);
     await weft("endpoint", "set", "f", "--inbound", "inherit", "--wait");
     await weft("endpoint", "set", "a", "--outbound", "inherit", "--wait");
@@ -173,12 +183,20 @@ describe("limits on the real kernel", { skip }, () => {
 
   test("a burst goes at the peak, what follows at the average", async (t) => {
     await weft("endpoint", "set", "a", "--inbound", "avg=8mbit,peak=24mbit,burst=2MB", "--wait");
-    // 2 MB drain in a second at 24 - 8 Mbit/s.
-    const intervals = await stream(flow("b", "a", 4), 3);
-    const [first, last] = [average(intervals, 0.1, 0.8), average(intervals, 2, 3)];
-    t.diagnostic(`peak ${first.toFixed(1)} of 24 Mbit/s, then ${last.toFixed(1)} of 8`);
-    assert(first > 12 && first <= 24 * 1.1, `${first} Mbit/s at the peak`);
-    assert(last <= 8 * 1.1 && last >= 8 * 0.85, `${last} Mbit/s after it`);
+    // 2 MB drain in a second at 24 - 8 Mbit/s: three seconds carry 16 + 3 * 8 Mbit.
+    const [burst, whole] = [16, 16 + 3 * 8];
+    let most = 0;
+    for (let n = 0; n < STREAMS && most < whole * 0.85; n++) {
+      const intervals = await stream(flow("b", "a", 4), 3);
+      const [first, all] = [average(intervals, 0.1, 0.8), average(intervals, 0, 3) * 3];
+      t.diagnostic(`peak ${first.toFixed(1)} of 24 Mbit/s, ${all.toFixed(1)} of ${whole} Mbit in all`);
+      assert(first <= 24 * 1.1, `${first} Mbit/s at the peak`);
+      assert(all <= whole * 1.1, `${all} Mbit in three seconds`);
+      most = Math.max(most, all);
+      // The bucket fills again.
+      if (most < whole * 0.85) await setTimeout((burst / 8) * 1_000);
+    }
+    assert(most >= whole * 0.85, `${most} Mbit in three seconds`);
   });
 
   test("what somebody removes is put back, and an agent that was killed changes nothing", async () => {

@@ -13,7 +13,7 @@ const RANGES = [
 const SPEC = { subnets: [{ cidr: "10.7.0.0/16" }, { cidr: "fd07::/64" }], ranges: RANGES, quarantine: 0 };
 const FRAMES = { subnets: [], ranges: [{ name: "frames", type: "ether", size: 4 }], masquerade: false };
 
-describe("address ranges over two hosts", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("address ranges over two hosts", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const workloads = new Map<string, Workload>();
   const of = (name: string) => workloads.get(name) ?? assert.fail(`${name} is not attached`);

@@ -13,7 +13,6 @@ const RECIPE = ["id", "236", "group", "239.0.0.236", "dev", "eth2", "ttl", "5", 
 
 describe("a segment in the hosts' own namespace, by multicast", {
   skip: whyNoKernelTests() ?? false,
-  timeout: 120_000,
 }, () => {
   const cluster = new Cluster(2);
   const old = `${cluster.id}-old`;

@@ -11,7 +11,7 @@ import { call, Cluster, must, run, until, type Json, type Workload } from "./lab
 const QUICK = ["--suspect-after", "4s", "--lost-after", "6s"];
 const SUBNET = { cidr: "10.9.0.0/24", hostPrefix: 26 };
 
-describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, timeout: 280_000 }, () => {
+describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(3, QUICK);
   const stateOf = async (host: string) => (await cluster.status()).hosts.find((one) => one.host === host)?.state;
   const blockOf = async (host: string): Promise<string | undefined> =>

@@ -11,7 +11,7 @@ const RANGES = [
 ];
 const SPEC = { subnets: [{ cidr: "10.7.0.0/16" }, { cidr: "fd07::/64" }], ranges: RANGES };
 
-describe("reservations over two hosts", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("reservations over two hosts", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const workloads = new Map<string, Workload>();
   const of = (name: string) => workloads.get(name) ?? assert.fail(`${name} is not attached`);

@@ -13,7 +13,7 @@ const LINKS = 120;
 /** More than fit in the time of a test. */
 const CHANGES = 300_000;
 
-describe("a restless workload", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("a restless workload", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   const workloads = new Map<string, Workload>();
   const busy: ChildProcess[] = [];

@@ -57,7 +57,7 @@ function world(port: number): Snapshot {
   ]);
 }
 
-describe("a flow that is cut stays cut", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("a flow that is cut stays cut", { skip: whyNoKernelTests() ?? false }, () => {
   const floods: ChildProcess[] = [];
   let kernel: Kernel;
   let held: KernelState = new Map();

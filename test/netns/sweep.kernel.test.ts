@@ -13,7 +13,7 @@ const SERVER = "172.31.77.1";
 /** More takes long to fill. */
 const LIMIT_MOST = 70_000;
 
-describe("a workload that sweeps addresses", { skip: whyNoKernelTests() ?? false, timeout: 60_000 }, () => {
+describe("a workload that sweeps addresses", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const workloads = new Map<string, Workload>();
   const of = (name: string) => workloads.get(name) ?? assert.fail(`${name} is not attached`);

@@ -1,12 +1,12 @@
 // A host's only device becomes a port of a network's bridge, with the host's addresses and default routes, and the
 // server is reached by it: nothing is lost on the way there and back, and what cannot be reached afterwards is undone.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
 import { SERVER_IP } from "./lab/layout.ts";
+import { pinging, stopPinging } from "./lab/pinging.ts";
 import { watchAddresses } from "./lab/routeEvents.ts";
 
 const cluster = new Cluster(2);
@@ -29,7 +29,6 @@ const CREATE = [
   "--gateway",
   SERVER_IP,
 ];
-const children: ChildProcess[] = [];
 let inside: Workload;
 
 async function weft(...words: readonly string[]): Promise<string> {
@@ -64,22 +63,6 @@ async function hostState(dev: string): Promise<string> {
     .join("\n");
 }
 
-/** Pings at a rate of some 500 a second until stopped: how many were lost. */
-function pinging(from: string, to: string): () => Promise<number> {
-  const child: ChildProcess = spawn("ip", ["netns", "exec", from, "ping", "-n", "-q", "-i", "0.002", "-W", "1", to]);
-  children.push(child);
-  let said = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => (said += text));
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  return async () => {
-    child.kill("SIGINT");
-    await ended;
-    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(said) ?? [];
-    assert.ok(Number(sent) > 100, said);
-    return Number(sent) - Number(received);
-  };
-}
-
 async function setDevice(...more: readonly string[]): Promise<void> {
   await weft("host", "set", "h1", "--physical", "lan=eth0", ...more);
 }
@@ -110,7 +93,7 @@ before(async () => {
   await weft("physical", "create", "lan");
 });
 after(async () => {
-  for (const child of children) child.kill("SIGKILL");
+  stopPinging();
   await cluster.close();
 });
 

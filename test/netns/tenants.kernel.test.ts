@@ -12,7 +12,7 @@ const KINDS = {
 } as const;
 type Tenant = (typeof TENANTS)[number];
 
-describe("two tenants with the same addresses", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("two tenants with the same addresses", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const workloads = new Map<string, Workload>();
   const of = (tenant: Tenant, kind: string, host: string) =>

@@ -16,7 +16,7 @@ const SENT = 20_000;
 /** A number that no protocol has. */
 const UNASSIGNED = 253;
 
-describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, timeout: 60_000 }, () => {
+describe("connections that are tracked", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(1);
   const workloads = new Map<string, Workload>();
   const of = (name: string) => workloads.get(name) ?? assert.fail(`${name} is not attached`);

@@ -19,7 +19,7 @@ const CLOCK: Clock = {
 };
 const netns = (name: string) => `${TAG}-${name}`;
 
-describe("trial packets", { skip: whyNoKernelTests() ?? false, timeout: 60_000 }, () => {
+describe("trial packets", { skip: whyNoKernelTests() ?? false }, () => {
   before(async () => {
     for (const name of NAMES) await must("ip", "netns", "add", netns(name));
     await must(

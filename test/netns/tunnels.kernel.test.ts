@@ -73,7 +73,7 @@ const WAYS_UNDERLAY: readonly Way[] = [
   ...TO_MANY.map(([what, way]): Way => [`${what}, from a member's address`, under(member, way)]),
 ];
 
-describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const stations = new Map<string, Station>();
   const wires: Interface[] = [];

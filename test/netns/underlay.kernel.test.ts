@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./lab/cluster.ts";
 
-describe("an underlay address that changes", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("an underlay address that changes", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(3);
   const workloads: Workload[] = [];
   const ip = (host: string, ...words: string[]) => must("ip", "-n", cluster.netnsOf(host), ...words);

@@ -21,7 +21,7 @@ const networksOf = (vrf: string, octet: number) => ({
 /** 1500 less 70: IPv6, UDP, VXLAN and Ethernet. */
 const MTU = 1430;
 
-describe("an IPv6 underlay, and several tunnel ports", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("an IPv6 underlay, and several tunnel ports", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2, [], 6);
   const stations = new Map<string, Workload>();
   const of = (name: string) => stations.get(name) ?? assert.fail(name);

@@ -11,7 +11,7 @@ const OUTSIDE6 = "2001:db8::7";
 const PORT = 7100;
 const UPLINKS = "169.254.64";
 
-describe("the way out", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+describe("the way out", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
   const listeners: Listener[] = [];
   const [h1, h2] = ["h1", "h2"].map((host) => cluster.underlayOf(host));

@@ -22,7 +22,7 @@ const MET = Object.keys(MACHINE) as readonly (keyof typeof MACHINE)[];
 
 if (lacks("vlan")) test("this kernel lacks VLANs: one that has them is a guest's");
 else
-  describe("VLANs", { timeout: 240_000 }, () => {
+  describe("VLANs", () => {
     const cluster = new Cluster(2);
     const scene = new DriverScene(cluster, "vlan", NETWORKS);
     const machine = `${cluster.id}-machine`;

@@ -5,7 +5,7 @@ import { Cluster } from "./lab/cluster.ts";
 import { DriverScene, driverSuite, lastTests, segment, TUNNELED } from "./lab/driverSuite.ts";
 
 for (const underlay of [4, 6] as const) {
-  describe(`VXLAN over IPv${underlay}`, { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
+  describe(`VXLAN over IPv${underlay}`, { skip: whyNoKernelTests() ?? false }, () => {
     const cluster = new Cluster(2, [], underlay);
     const scene = new DriverScene(cluster, "vxlan", {
       ...TUNNELED,

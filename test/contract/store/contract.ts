@@ -48,7 +48,7 @@ export async function take(store: Store, from: number, count: number): Promise<C
 }
 
 export function storeContract(name: string, open: OpenStore): void {
-  describe(name, { timeout: 60_000 }, () => {
+  describe(name, () => {
     commitContract(open);
     preconditionContract(open);
     watchContract(open);

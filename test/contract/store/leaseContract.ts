@@ -36,7 +36,7 @@ function ended(atMs: number, count: number, address = "10.0.0.1"): LeaseEvent[] 
 
 /** What every store promises about the lease log. */
 export function leaseContract(name: string, open: OpenStore): void {
-  describe(`${name}: leases`, { timeout: 60_000 }, () => {
+  describe(`${name}: leases`, () => {
     answerContract(open);
     boundContract(open);
     countContract(open);

@@ -11,7 +11,7 @@ const OVERHEAD = { 4: 42, 6: 62 };
 
 export function greTests(underlay: 4 | 6): void {
   const kind = underlay === 4 ? "gretap" : "ip6gretap";
-  describe(`GRE over IPv${underlay}`, { timeout: 240_000 }, () => {
+  describe(`GRE over IPv${underlay}`, () => {
     const cluster = new Cluster(2, [], underlay);
     const scene = new DriverScene(cluster, "gre");
     const [h1, h2] = ["h1", "h2"].map((host) => cluster.netnsOf(host)) as [string, string];

@@ -14,7 +14,7 @@ const PEER: Readonly<Record<string, number>> = { h1: 2, h2: 1 };
 
 /** `driver` is one whose devices h1 and h2 make on this kernel. */
 export function offloadTests(driver: TunnelDriverName, skip: string | false = false): void {
-  void describe(`checksums inside tunnels, driver ${driver}`, { skip, timeout: 120_000 }, () => {
+  void describe(`checksums inside tunnels, driver ${driver}`, { skip }, () => {
     const cluster = new Cluster(2);
     const ends = new Map<Offload, readonly [Workload, Workload]>();
     let card: FaultyCard | undefined;

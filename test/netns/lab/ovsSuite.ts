@@ -26,7 +26,7 @@ type Case = {
 export function ovsTests({ datapath, family, networks }: Case, special: (scene: OvsScene) => void): void {
   const skip = whyNoKernelTests() ?? ovsObstacle() ?? false;
   const title = `networks by Open vSwitch, datapath ${datapath}, over IPv${family}`;
-  void describe(title, { skip, timeout: 240_000 }, () => {
+  void describe(title, { skip }, () => {
     const cluster = new OvsCluster(datapath, family);
     const scene = new DriverScene(cluster, "ovs", networks);
     const vniOf = async (network: string) =>

@@ -6,6 +6,7 @@ import { join } from "node:path";
 export class Processes {
   readonly #folder: string;
   readonly #children = new Map<string, ChildProcess>();
+  #isOver = false;
 
   /** Logs are files in `folder`. */
   constructor(folder: string) {
@@ -18,6 +19,8 @@ export class Processes {
   }
 
   start(name: string, netns: string, ...argv: readonly string[]): void {
+    // A test that has timed out goes on beside what ends its cluster.
+    if (this.#isOver) throw new Error(`${name} is started after the end of its cluster`);
     const log = openSync(join(this.#folder, `${name}.log`), "a");
     // nsenter, not `ip netns exec`: that would give the process a mount namespace of its own, and what it mounts would
     // be its alone.
@@ -43,7 +46,9 @@ export class Processes {
     this.#children.delete(name);
   }
 
+  /** Nothing is started any more. */
   async killAll(): Promise<void> {
+    this.#isOver = true;
     for (const name of this.#children.keys()) await this.kill(name);
   }
 }
