@@ -44,8 +44,8 @@ export function serverClient({ url, token }: ServerLocation) {
   const http = httpTo(url);
   const ask = askWith(http, () => token);
   return {
-    /** All of a kind, over as many pages as it takes. */
-    list: <K extends Kind>(kind: K) => listAll(ask, kind),
+    /** All of a kind, or those with these labels, over as many pages as it takes. */
+    list: <K extends Kind>(kind: K, labels?: string) => listAll(ask, kind, labels),
     get: <K extends Kind>(kind: K, name: string) => ask<ResourceOf<K>>("GET", pathOf(kind, name)),
     /** `force`: also if leases or holds lose their range. */
     put: <K extends WritableKind>(kind: K, name: string, spec: unknown, { force, ...match }: Match & Force = {}) =>
@@ -117,13 +117,14 @@ export function httpTo(url: string): HttpClient {
 
 type Page<K extends Kind> = { readonly items: readonly ResourceOf<K>[]; readonly cursor?: string };
 
-async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly ResourceOf<K>[]> {
+async function listAll<K extends Kind>(ask: Ask, kind: K, labels?: string): Promise<readonly ResourceOf<K>[]> {
   const items: ResourceOf<K>[] = [];
-  for (let query = ""; ; ) {
-    const page: Page<K> = await ask("GET", `/v1/${pluralOf(kind)}${query}`);
+  const query = new URLSearchParams(labels === undefined ? {} : { labels });
+  for (;;) {
+    const page: Page<K> = await ask("GET", `/v1/${pluralOf(kind)}${query.size === 0 ? "" : `?${query.toString()}`}`);
     for (const item of page.items) items.push(item);
     if (page.cursor === undefined) return items;
-    query = `?cursor=${encodeURIComponent(page.cursor)}`;
+    query.set("cursor", page.cursor);
   }
 }
 

@@ -15,6 +15,8 @@ export const REASONS = {
   "prefix-invalid": { status: 400, exit: 2 },
   "name-invalid": { status: 400, exit: 2 },
   "name-reserved": { status: 400, exit: 2 },
+  "label-invalid": { status: 400, exit: 2 },
+  "selector-invalid": { status: 400, exit: 2 },
   "mtu-invalid": { status: 400, exit: 2 },
   "vni-invalid": { status: 400, exit: 2 },
   "vlan-invalid": { status: 400, exit: 2 },

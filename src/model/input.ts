@@ -49,11 +49,12 @@ export const HostSettings = strictObject({
       description: "Which of its devices lead to physical networks: all that is said at the server. [] says nothing.",
     }),
   ),
+  ...Type.Pick(host.spec, ["labels"]).properties,
 });
 /** What may change while an endpoint is attached. */
 export const EndpointPatch = strictObject({
   qos: optional(QosInput),
-  ...Type.Pick(endpoint.spec, ["securityGroups", "allowedAddresses"]).properties,
+  ...Type.Pick(endpoint.spec, ["securityGroups", "allowedAddresses", "labels"]).properties,
 });
 export const EndpointClaim = strictObject({
   network: Type.String(),

@@ -21,6 +21,7 @@ import {
   recordOf,
   writableText,
 } from "./kinds.ts";
+import { type Labels, checkLabels } from "./labels.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { PreflightRequest } from "./preflight.ts";
@@ -41,8 +42,6 @@ function parserOf<S extends TSchema>(schema: S) {
 export const parseMigration = parserOf(input.MigrationRequest);
 /** The body of POST /v1/securitygroups/{name}/commit. */
 export const parseGroupCommit = parserOf(input.SecurityGroupCommit);
-/** The body of POST /v1/hosts/{name}/set. */
-export const parseHostSettings = parserOf(input.HostSettings);
 /** The body of POST /v1/holds. */
 export const parseHold = parserOf(input.HoldRequest);
 /** The query of DELETE /v1/holds. */
@@ -62,6 +61,7 @@ const shapes = {
   qos: parserOf(QosInput),
   limit: parserOf(LimitText),
   reserve: parserOf(input.ReserveRequest),
+  hostSettings: parserOf(input.HostSettings),
   report: parserOf(HostReport),
   apply: parserOf(input.ApplyRequest),
   attach: parserOf(AttachRequest),
@@ -122,10 +122,15 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
   return token === undefined ? { claim } : { claim, token };
 }
 
+/** The body of POST /v1/hosts/{name}/set. */
+export function parseHostSettings(body: unknown): input.HostSettings {
+  return withLabels(shapes.hostSettings(body), "");
+}
+
 /** The body of PATCH /v1/endpoints/{name}. */
 export function parseEndpointPatch(body: unknown): input.EndpointPatch {
   checkQos(body, "");
-  return shapes.endpointPatch(body);
+  return withLabels(shapes.endpointPatch(body), "");
 }
 
 export function parseEndpointClaim(body: unknown): input.EndpointClaim {
@@ -144,7 +149,7 @@ export function parseEndpointClaims(body: unknown): input.EndpointClaim[] {
 function canonicalClaim(claim: input.EndpointClaim, where: string): input.EndpointClaim {
   if (claim.workload !== undefined) checkName("workload", claim.workload, `${where}workload`);
   return {
-    ...claim,
+    ...withLabels(claim, where),
     ...(claim.addresses === undefined ? {} : { addresses: canonicalIps(claim.addresses, `${where}addresses`) }),
     ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, `${where}mac`) }),
   };
@@ -159,7 +164,7 @@ export function parseReserve(body: unknown): input.ReserveRequest {
 /** What `weft attach` asks of an agent. */
 export function parseAttach(body: unknown): AttachRequest {
   checkQos(body, "");
-  const request = shapes.attach(body);
+  const request = withLabels(shapes.attach(body), "");
   if (request.owner !== undefined) checkName("endpoint", request.owner, "owner");
   if (request.workload !== undefined) checkName("workload", request.workload, "workload");
   return request;
@@ -236,6 +241,11 @@ export function checkName(kind: Kind | "workload", name: string, where: string):
     });
   }
   return name;
+}
+
+/** The labels checked, and in order. */
+function withLabels<T extends { readonly labels?: Labels }>(given: T, where: string): T {
+  return given.labels === undefined ? given : { ...given, labels: checkLabels(given.labels, `${where}labels`) };
 }
 
 /** The canonical text of an IP address or a MAC. */

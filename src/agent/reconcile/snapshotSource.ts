@@ -120,7 +120,7 @@ export function withoutHost(snapshot: Snapshot, host: string): Snapshot {
 /** The journal's endpoint with the settings that the server may change while it is attached. */
 export function withServerSettings(own: Endpoint, known: Endpoint | undefined): Endpoint {
   if (known === undefined || !isSameLease(own, known) || hasSameSettings(own, known)) return own;
-  const { qos: _, securityGroups: __, allowedAddresses: ___, ...spec } = own.spec;
+  const { qos: _, securityGroups: __, allowedAddresses: ___, labels: ____, ...spec } = own.spec;
   const settings = SETTINGS.flatMap((key) => (known.spec[key] === undefined ? [] : [[key, known.spec[key]]]));
   return { ...own, spec: { ...spec, ...Object.fromEntries(settings) } };
 }
@@ -131,7 +131,7 @@ export function isSameLease({ spec: a }: Endpoint, { spec: b }: Endpoint): boole
 }
 
 /** What may change of an endpoint while it is attached. */
-const SETTINGS = ["qos", "securityGroups", "allowedAddresses"] as const;
+const SETTINGS = ["qos", "securityGroups", "allowedAddresses", "labels"] as const;
 
 function hasSameSettings(a: Endpoint | undefined, b: Endpoint): boolean {
   return SETTINGS.every((key) => a?.spec[key] === b.spec[key] || isDeepStrictEqual(a?.spec[key], b.spec[key]));

@@ -12,6 +12,7 @@ import {
 } from "../../model/kinds.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { parsePut } from "../../model/parse.ts";
+import { parseSelector } from "../../model/selector.ts";
 import {
   FORCE,
   LIMIT,
@@ -47,9 +48,14 @@ function listRoute(kind: Kind, { control }: Parts): Route {
     summary: `All ${plural} that the caller may see.`,
     access: "viewer",
     answers: { 200: `${typeNameOf(kind)}Page` },
-    query: { ...LIMIT, cursor: "Only what follows; from the page before." },
+    query: {
+      ...LIMIT,
+      cursor: "Only what follows; from the page before.",
+      labels: "Only those with these labels: tier=web,env!=test,rack in (r1,r2),!old.",
+    },
     async handle(call) {
-      const page = { after: call.query["cursor"] ?? "", limit: limitIn(call) };
+      const selector = parseSelector(call.query["labels"] ?? "", "?labels");
+      const page = { after: call.query["cursor"] ?? "", limit: limitIn(call), selector };
       const { revision, items, hasMore } = await control.list(kind, viewerOf(call), page);
       return { body: { revision, items, ...(hasMore ? { cursor: items.at(-1)?.name } : {}) } };
     },

@@ -11,7 +11,7 @@ import type { Endpoint, Freed, Hold, Network, Snapshot } from "../../model/resou
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { checkFilter, checkKnown } from "../input/names.ts";
-import { reading, wordOf, type ReadOptions, type Texts } from "../input/options.ts";
+import { listing, reading, wordOf, type ListOptions, type ReadOptions, type Texts } from "../input/options.ts";
 import { fields, printList, printOne, type Column } from "../output/format.ts";
 import { spanText } from "./hold.ts";
 import { periodOf, timeText } from "./time.ts";
@@ -46,7 +46,7 @@ export function register(noun: Command, cli: Cli): void {
     .option("--host <name>", "only on this host")
     .option("--owner <name>", "only of this owner")
     .option("--state <state>", `one of ${STATES.join(", ")}, or all (default: used, held, reserved, quarantined)`);
-  reading(list).action(cli.verb(listLeases));
+  listing(list).action(cli.verb(listLeases));
   const show = noun
     .command("show")
     .argument("<address>", "an IP address or a MAC")
@@ -76,18 +76,29 @@ const COLUMNS: readonly Column<Lease>[] = [
   { header: "NOTE", of: (l) => l.note ?? "", wide: true },
 ];
 
-async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void> {
-  const { network, host, owner, state } = options;
+async function listLeases(cli: Cli, options: ListOptions & Filter): Promise<void> {
+  const { network, host, owner, state, selector } = options;
   const states = statesOf(state);
   const server = await connect(cli.io, options);
-  const snapshot = await server.snapshot();
+  const [snapshot, selected] = await Promise.all([
+    server.snapshot(),
+    selector === undefined ? undefined : server.list("endpoint", selector),
+  ]);
   checkKnown(options, snapshot);
-  const leases = leasesOf(snapshot)
+  const leases = leasesOf(selected === undefined ? snapshot : leasedBy(selected, snapshot))
     .filter((lease) => states.includes(lease.state))
     .filter((lease) => (["network", "host", "owner"] as const).every((f) => (options[f] ?? lease[f]) === lease[f]));
-  const isNarrowed = Object.keys(defined({ network, host, owner, state })).length > 0;
+  const isNarrowed = Object.keys(defined({ network, host, owner, state, selector })).length > 0;
   const empty = isNarrowed ? "No address matches." : "No address is in use.";
   await printList(cli.io, options, { columns: COLUMNS, name: (l) => l.address, empty }, leases);
+}
+
+/** Only what these endpoints have. */
+function leasedBy(endpoints: readonly Endpoint[], snapshot: Snapshot): Snapshot {
+  const names = new Set(endpoints.map(({ name }) => name));
+  const leased = snapshot.endpoints.filter(({ name }) => names.has(name));
+  const networks = snapshot.networks.map((one) => ({ ...one, spec: { ...one.spec, subnets: [], ranges: [] } }));
+  return { ...snapshot, endpoints: leased, networks, holds: [], freed: [] };
 }
 
 function statesOf(text: string | undefined): readonly State[] {

@@ -7,6 +7,7 @@ import type { AllowedAddress } from "../../model/group.ts";
 import type { AttachRequest, Attachment } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect, connectAgent } from "../input/connect.ts";
+import { newLabels, withNewLabels } from "../input/labels.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
 import {
   reading,
@@ -28,7 +29,7 @@ type AttachOptions = ReadOptions &
   AgentOptions &
   LimitFlags &
   Texts<"netns" | "pid" | "mac" | "ifname" | "name" | "range" | "slice" | "workload" | "tenant" | "wait"> &
-  Lists<"ip" | "sg" | "allowAddress"> &
+  Lists<"ip" | "sg" | "allowAddress" | "label"> &
   Switches<"defaultRoute"> & { readonly network: string };
 
 export function register(command: Command, cli: Cli): void {
@@ -48,7 +49,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--allow-address <ip[,mac]>", "additional address the endpoint may use (virtual IP); repeatable", repeated)
     .option("--host <name>", "host of the agent, if several run on this machine")
     .option("--agent-socket <path>", "socket of the agent (default: /run/weft/agent.sock)");
-  withWait(reading(command))
+  withWait(reading(withNewLabels(command)))
     .addHelpText(
       "after",
       `
@@ -81,6 +82,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
       defaultRoute: options.defaultRoute === false ? false : undefined,
       qos: qosOf(options),
       allowedAddresses: options.allowAddress?.map(allowedOf),
+      labels: options.label && newLabels(options.label),
     }),
   };
 }

@@ -2,6 +2,7 @@
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
+import { labelsText } from "../../model/labels.ts";
 import { DIRECTIONS, limited } from "../../model/qos.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { EndpointCounters } from "../../model/status.ts";
@@ -12,15 +13,19 @@ import { confirm } from "../input/confirm.ts";
 import { type AgentClient, connect, connectAgent, type ServerClient } from "../input/connect.ts";
 import { checkFilter, forEachName } from "../input/names.ts";
 import {
+  listing,
   listOrNone,
   reading,
   repeated,
   withForce,
   writing,
+  type ListOptions,
   type ReadOptions,
+  type Lists,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
+import { mergedLabels, withLabels } from "../input/labels.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { misuse } from "../output/error.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
@@ -36,7 +41,7 @@ export function register(noun: Command, cli: Cli): void {
     .description("List endpoints.")
     .option("--network <name>", "only in this network")
     .option("--host <name>", "only on this host");
-  reading(list).action(cli.verb(listEndpoints));
+  listing(list).action(cli.verb(listEndpoints));
   const show = noun
     .command("show")
     .argument("<name>", "the endpoint (web1.eth0), or its owner (web1)")
@@ -45,7 +50,7 @@ export function register(noun: Command, cli: Cli): void {
   const set = noun
     .command("set")
     .argument("<name>", "the endpoint (web1.eth0), or its owner (web1)")
-    .description("Change an attached endpoint: its limits, its own security groups, its additional addresses.")
+    .description("Change an attached endpoint: its limits, labels, own security groups, additional addresses.")
     .option("--sg <name>", "replace its own security groups, or none; repeatable", repeated)
     .option("--allow-address <ip[,mac]>", "replace its additional addresses, or none; repeatable", repeated)
     .addHelpText(
@@ -56,6 +61,7 @@ Examples:
   weft endpoint set web --outbound inherit      # the limit of its network
   weft endpoint set web --sg web --sg ssh`,
     );
+  withLabels(set);
   writing(limitFlags(set, "none, or inherit")).action(cli.verb(setEndpoint));
   const remove = noun
     .command("delete <name...>")
@@ -77,12 +83,13 @@ const COLUMNS: readonly Column<Endpoint>[] = [
   { header: "LIMITS", of: (e) => shortLimits(e.spec.qos), wide: true },
   { header: "SLICE", of: (e) => e.spec.slice ?? "", wide: true },
   { header: "NETNS", of: (e) => e.spec.netns, wide: true },
+  { header: "LABELS", of: (e) => labelsText(e.spec.labels), wide: true },
 ];
 
-async function listEndpoints(cli: Cli, options: ReadOptions & Filter): Promise<void> {
+async function listEndpoints(cli: Cli, options: ListOptions & Filter): Promise<void> {
   const server = await connect(cli.io, options);
   await checkFilter(server, options);
-  const rows = (await server.list("endpoint"))
+  const rows = (await server.list("endpoint", options.selector))
     .filter(({ spec }) => (options.network ?? spec.network) === spec.network)
     .filter(({ spec }) => (options.host ?? spec.host) === spec.host);
   const listing = { columns: COLUMNS, name: (e: Endpoint) => `endpoint/${e.name}`, empty: "No endpoints." };
@@ -116,6 +123,7 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
       ["Namespace", spec.netns],
       ["Slice", spec.slice],
       ["Workload", spec.workload],
+      ["Labels", labelsText(spec.labels) || undefined],
       ["Made by", spec.joined === true ? "a membership of its workload" : undefined],
       ...DIRECTIONS.flatMap((direction): [string, string | undefined][] => {
         const title = direction === "inbound" ? "Inbound" : "Outbound";
@@ -160,7 +168,7 @@ function trafficText(counters: EndpointCounters | undefined): [string, string][]
   ];
 }
 
-type SetFlags = LimitFlags & { readonly sg?: readonly string[]; readonly allowAddress?: readonly string[] };
+type SetFlags = LimitFlags & Lists<"sg" | "allowAddress" | "label">;
 
 async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOptions): Promise<void> {
   const { sg, allowAddress } = options;
@@ -170,16 +178,18 @@ async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOpti
     securityGroups: sg && listOrNone(sg, "--sg"),
     allowedAddresses: allowAddress && listOrNone(allowAddress, "--allow-address").map(allowedOf),
   });
-  if (Object.keys(patch).length === 0) {
-    const fix = "give --inbound, --outbound, --sg or --allow-address";
+  if (Object.keys(patch).length === 0 && options.label === undefined) {
+    const fix = "give --inbound, --outbound, --sg, --allow-address or --label";
     throw new Fault("request-invalid", { what: "no change is given", fix });
   }
   const server = await connect(cli.io, options);
   const endpoint = await findEndpoint(server, name);
-  const after = await server.patchEndpoint(endpoint.name, patch);
+  const labels = options.label && mergedLabels(endpoint.spec.labels, options.label);
+  const after = await server.patchEndpoint(endpoint.name, { ...patch, ...defined({ labels }) });
   await waitFor(cli.io, options.wait, after.revision, server);
   if (isSame(endpoint, after)) return cli.io.err(sameText(`endpoint ${endpoint.name}`, after));
-  const changed = [...Object.keys(qos ?? {}), ...Object.keys(patch).filter((field) => field !== "qos")];
+  const others = Object.keys({ ...patch, ...defined({ labels }) }).filter((field) => field !== "qos");
+  const changed = [...Object.keys(qos ?? {}), ...others];
   cli.io.err(`endpoint ${endpoint.name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
   cli.io.err(overriddenText(after.spec.securityGroups));
 }

@@ -2,6 +2,7 @@
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatDuration } from "../../model/duration.ts";
+import { labelsText } from "../../model/labels.ts";
 import { lackingText } from "../../model/lacking.ts";
 import type { Host, HostSpec, Snapshot } from "../../model/resource.ts";
 import type { ClusterStatus, HostCondition } from "../../model/status.ts";
@@ -9,7 +10,7 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { register as registerLife } from "./lifecycle.ts";
 import { register as registerPreflight } from "./preflight.ts";
-import { reading, type ReadOptions } from "../input/options.ts";
+import { listing, reading, type ListOptions, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
 import { physicalFields, registerSet } from "./set.ts";
@@ -17,7 +18,7 @@ import { stateCell } from "../change/status.ts";
 import { type Cell, table } from "../output/table.ts";
 
 export function register(noun: Command, cli: Cli): void {
-  reading(noun.command("list").alias("ls").description("List hosts.")).action(cli.verb(listHosts));
+  listing(noun.command("list").alias("ls").description("List hosts.")).action(cli.verb(listHosts));
   const show = noun
     .command("show <name>")
     .description("Show a host: its state, blocks, tunnel addresses and paths to other hosts.");
@@ -67,13 +68,17 @@ const columnsOf = (cli: Cli): readonly Column<Row>[] => [
   { header: "SLICES", of: (h) => h.spec.slices?.join(",") ?? "all", wide: true },
   { header: "OBJECTS", of: (h) => String(h.status?.objects ?? ""), wide: true },
   { header: "VERSION", of: (h) => h.status?.version ?? "", wide: true },
+  { header: "LABELS", of: (h) => labelsText(h.spec.labels), wide: true },
 ];
 
-async function listHosts(cli: Cli, options: ReadOptions): Promise<void> {
+async function listHosts(cli: Cli, options: ListOptions): Promise<void> {
   const server = await connect(cli.io, options);
-  const [hosts, status] = await Promise.all([server.list("host"), server.status()]);
+  const { selector } = options;
+  const [hosts, status] = await Promise.all([server.list("host", selector), server.status()]);
   const empty = "No hosts. Start an agent on one: weft agent --server URL --join-token-file FILE";
-  const rows = byName([...hosts.map((host) => rowOf(host, status)), ...reclaimedRows(hosts, status)]);
+  // One that was reclaimed has no labels any more.
+  const gone = selector === undefined ? reclaimedRows(hosts, status) : [];
+  const rows = byName([...hosts.map((host) => rowOf(host, status)), ...gone]);
   await printList(cli.io, options, { columns: columnsOf(cli), name: (h) => `host/${h.name}`, empty }, rows);
 }
 
@@ -93,6 +98,7 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
         "Underlay",
         `${spec.underlay}, MTU ${spec.underlayMtu}${spec.underlayDevice ? `, on ${spec.underlayDevice}` : ""}`,
       ],
+      ["Labels", labelsText(spec.labels) || undefined],
       ["Slices", spec.slices?.join(", ") ?? "all"],
       ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
       ["Features", spec.features === undefined ? undefined : spec.features.join(", ") || "none"],

@@ -1,11 +1,14 @@
 // `weft host set`: what counts of a host instead of what its agent was told when it was started.
 import type { Command } from "commander";
+import { defined } from "../../model/defined.ts";
 import type { Fault } from "../../model/fault.ts";
+import { labelsText } from "../../model/labels.ts";
 import { type PhysicalDevice, NO_DEVICE, deviceFor, factsOf, parsePhysical, physicalOf } from "../../model/physical.ts";
 import type { Host } from "../../model/resource.ts";
 import { hasReached, readyHosts, waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { type ServerClient, connect } from "../input/connect.ts";
+import { mergedLabels, withLabels } from "../input/labels.ts";
 import { listOrNone, repeated, writing, type Lists, type WriteOptions } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
 import type { Cell } from "../output/table.ts";
@@ -14,7 +17,7 @@ import { noChange } from "../resource/verbs.ts";
 export function registerSet(noun: Command, cli: Cli): void {
   const set = noun
     .command("set <name>")
-    .description("Say of a host what counts instead of what its agent was started with.")
+    .description("Give a host labels; say of it what counts instead of what its agent was started with.")
     .option(
       "--physical <name=device>",
       "device that leads to a physical network, or NAME=none: the host does not have it; repeatable. " +
@@ -26,14 +29,14 @@ export function registerSet(noun: Command, cli: Cli): void {
       "these devices may become ports of bridges though the host has addresses or its default route on them: the " +
         "bridge gets these",
     );
-  writing(set).action(cli.verb(setHost));
+  writing(withLabels(set)).action(cli.verb(setHost));
 }
 
-type SetOptions = Lists<"physical"> & WriteOptions & { readonly takeOver?: boolean };
+type SetOptions = Lists<"physical" | "label"> & WriteOptions & { readonly takeOver?: boolean };
 
 async function setHost(cli: Cli, name: string, options: SetOptions): Promise<void> {
-  const { physical: words, takeOver = false } = options;
-  if (words === undefined && !takeOver) throw noChange("host", "set");
+  const { physical: words, takeOver = false, label } = options;
+  if (words === undefined && !takeOver && label === undefined) throw noChange("host", "set");
   const said = parsePhysical(listOrNone(words ?? [], "--physical"), "--physical", takeOver);
   if (takeOver && !said.some((one) => one.takeOver === true)) throw withoutDevice(name);
   const server = await connect(cli.io, options);
@@ -41,10 +44,15 @@ async function setHost(cli: Cli, name: string, options: SetOptions): Promise<voi
   // What is not named stays as it was set before.
   const kept =
     said.length === 0 ? [] : (spec.physicalSet ?? []).filter((one) => !said.some((other) => other.name === one.name));
-  const { revision } = await server.setHost(name, { physical: [...kept, ...said] }, { ifRevision });
+  const physical = words && [...kept, ...said];
+  const labels = label && mergedLabels(spec.labels, label);
+  const { revision } = await server.setHost(name, defined({ physical, labels }), { ifRevision });
   await waitFor(cli.io, options.wait, revision, server);
-  const done = said.length === 0 ? "what its agent says counts again" : said.map(wordOf).join(", ");
-  cli.io.err(`host ${name} changed at revision ${revision}: ${done}\n`);
+  const done = [
+    ...(labels === undefined ? [] : [`labels ${labelsText(labels) || "none"}`]),
+    ...(words !== undefined && said.length === 0 ? ["what its agent says counts again"] : said.map(wordOf)),
+  ];
+  cli.io.err(`host ${name} changed at revision ${revision}: ${done.join(", ")}\n`);
   for (const { name: network, device } of await missingOf(cli, server, { name, revision, said }))
     cli.io.err(`note: ${name} has no device ${device} now: until it has, nothing of ${network} leaves it\n`);
 }

@@ -11,6 +11,7 @@ export type Lists<Name extends string> = { readonly [N in Name]?: readonly strin
 export type Switches<Name extends string> = { readonly [N in Name]?: boolean };
 
 export type ReadOptions = RemoteOptions & OutputOptions;
+export type ListOptions = ReadOptions & Texts<"selector">;
 export type WriteOptions = RemoteOptions & Texts<"wait">;
 export type SureOptions = Switches<"yes" | "force">;
 
@@ -39,6 +40,12 @@ export function reading(command: Command): Command {
   return withServer(command)
     .addOption(new Option("-o, --output <format>", "print another format than the table").choices(FORMATS))
     .option("--no-headers", "print the table without its header");
+}
+
+/** For verbs that list resources. */
+export function listing(command: Command): Command {
+  const syntax = "tier=web,env!=test,rack in (r1,r2),!old";
+  return reading(command).option("-l, --selector <labels>", `only those with these labels: ${syntax}`);
 }
 
 export function withWait(command: Command): Command {

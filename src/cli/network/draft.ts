@@ -8,6 +8,7 @@ import type { NetworkInput } from "../../model/input.ts";
 import { OFFLOADS } from "../../model/offload.ts";
 import type { Network, NetworkSpec, Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
+import { mergedLabels } from "../input/labels.ts";
 import { listOrNone, type Lists, type Switches, type Texts, unless, wholeNumber, wordOf } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
 import { hostAddressesOf } from "./hostAddresses.ts";
@@ -39,7 +40,17 @@ export type SpecFlags = LimitFlags &
     | "description"
   > &
   Lists<
-    "subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts" | "hostAddress" | "outsider"
+    | "subnet"
+    | "hostPrefix"
+    | "gateway"
+    | "slice"
+    | "dns"
+    | "sg"
+    | "spoofing"
+    | "hosts"
+    | "hostAddress"
+    | "outsider"
+    | "label"
   > &
   Switches<"stp" | "takeOver" | "masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
@@ -95,6 +106,7 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     tenant,
     securityGroups: flags.sg && listOrNone(flags.sg, "--sg"),
     spoofing: flags.spoofing && spoofingOf(flags.spoofing),
+    labels: flags.label && mergedLabels(undefined, flags.label),
     description,
   });
 }

@@ -1,5 +1,6 @@
 // What an edit of a network made of its lists.
 import { allHostAddresses } from "../../model/carrying.ts";
+import { labelsText } from "../../model/labels.ts";
 import type { NetworkSpec } from "../../model/resource.ts";
 import { subnetsText } from "./draft.ts";
 
@@ -23,6 +24,7 @@ function textsOf(spec: NetworkSpec): readonly (readonly [label: string, text: st
     ["host addresses", addresses.sort().join(", ")],
     ["DNS", spec.dns?.join(", ") ?? ""],
     ["outsiders", spec.outsiders?.join(", ") ?? ""],
+    ["labels", labelsText(spec.labels)],
     ["security groups", spec.securityGroups?.join(", ") ?? ""],
   ];
 }

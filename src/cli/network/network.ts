@@ -12,6 +12,7 @@ import type { Cli } from "../context.ts";
 import { limitFlags } from "../endpoint/limit.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
+import { mergedLabels, newLabels, withLabels, withNewLabels } from "../input/labels.ts";
 import { repeated, writing, type WriteOptions } from "../input/options.ts";
 import { count } from "../io.ts";
 import { misuse } from "../output/error.ts";
@@ -90,7 +91,7 @@ Examples:
     .option("--host-prefix <length>", "ipam local: prefix length of each host's block; once per --subnet", repeated)
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
-  writing(make).action(cli.verb(createNetwork));
+  writing(withNewLabels(make)).action(cli.verb(createNetwork));
 }
 
 function registerEdit(noun: Command, cli: Cli): void {
@@ -115,7 +116,7 @@ function registerEdit(noun: Command, cli: Cli): void {
     "\nWhile endpoints use it, --driver, --mtu, --peers, --vni and --tunnel-port change in phases, without losses.\n" +
       "What has no option is written in a file: weft network show NAME -o yaml > FILE, weft apply -f FILE.",
   );
-  writing(change).action(cli.verb(editNetwork));
+  writing(withLabels(change)).action(cli.verb(editNetwork));
 }
 
 function specFlags(command: Command): Command {
@@ -193,7 +194,7 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
     throw misuse("--subnet", "a network needs addresses", fix);
   }
   const server = await connect(cli.io, options);
-  const spec = draftOf(options);
+  const spec = { ...draftOf(options), ...defined({ labels: options.label && newLabels(options.label) }) };
   const isNewVrf = spec.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === spec.vrf);
   const network = await create(cli, options, { kind: "network", name, spec, noun: "network", called: "network" });
   const noHost = network.spec.hosts === undefined ? undefined : noHostText(network.spec, await server.list("host"));
@@ -226,7 +227,7 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & Carriage
     name,
     change(network) {
       before = network;
-      return editedSpec(network.spec, draft, { gateways, cleared });
+      return editedSpec(network.spec, draft, { gateways, cleared, labels: options.label });
     },
     done(after, old) {
       const head = `network ${name} changed at revision ${after.revision}: ${changedNames(old, after)}\n`;
@@ -242,18 +243,23 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & Carriage
   });
 }
 
-type Beside = { readonly gateways: readonly string[] | undefined; readonly cleared: readonly string[] };
+type Beside = {
+  readonly gateways: readonly string[] | undefined;
+  readonly cleared: readonly string[];
+  readonly labels: readonly string[] | undefined;
+};
 
-function editedSpec(spec: NetworkSpec, draft: NetworkInput, { gateways, cleared }: Beside): object {
+function editedSpec(spec: NetworkSpec, draft: NetworkInput, { gateways, cleared, labels }: Beside): object {
   // A direction that is not given stays.
   const qos = draft.qos === undefined ? {} : { qos: { ...spec.qos, ...draft.qos } };
   const subnets = mergedGateways(mergedSubnets(spec.subnets, draft.subnets), gateways);
   const hostAddresses = defined({ hostAddresses: mergedHostAddresses(spec, draft.hostAddresses) });
+  const labelled = defined({ labels: labels && mergedLabels(spec.labels, labels) });
   const { placement = DRIVERS[spec.driver].placement } = spec;
   // Another placement is another VRF.
   const isMoved = draft.vrf === undefined && (draft.placement ?? placement) !== placement;
   const gone = [...cleared, ...(isMoved ? ["vrf"] : [])];
-  const whole = Object.entries({ ...spec, ...draft, ...qos, subnets, ...hostAddresses });
+  const whole = Object.entries({ ...spec, ...draft, ...qos, subnets, ...hostAddresses, ...labelled });
   return Object.fromEntries(whole.filter(([field]) => !gone.includes(field)));
 }
 

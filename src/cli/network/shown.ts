@@ -3,6 +3,7 @@ import { bridgeOfOthers } from "../../model/bridges.ts";
 import { ALL_HOSTS } from "../../model/carrying.ts";
 import { cniText } from "../../model/cni.ts";
 import { DRIVERS, isPhysical } from "../../model/driver.ts";
+import { labelsText } from "../../model/labels.ts";
 import { ETHERNET_MTU, leastMtu } from "../../model/mtu.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network, NetworkSpec, Snapshot, Vrf } from "../../model/resource.ts";
@@ -42,6 +43,7 @@ export function networkColumns(snapshot: Snapshot): readonly Column<Network>[] {
       wide: true,
     },
     { header: "LIMITS", of: (n) => shortLimits(n.spec.qos), wide: true },
+    { header: "LABELS", of: (n) => labelsText(n.spec.labels), wide: true },
     { header: "SLICES", of: (n) => (n.spec.slices ?? []).map((s) => s.name).join(","), wide: true },
     { header: "DESCRIPTION", of: (n) => n.spec.description ?? "", wide: true },
   ];
@@ -86,6 +88,7 @@ export async function networkText(cli: Cli, network: Network, server: ServerClie
   const head = fields(cli.io, [
     ["Name", name],
     ["Description", spec.description],
+    ["Labels", labelsText(spec.labels) || undefined],
     ["Subnets", subnetsText(spec.subnets)],
     ["Gateway", gatewayText(network)],
     ["Reserved from", spec.reservedFrom],

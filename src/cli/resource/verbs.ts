@@ -11,10 +11,12 @@ import { confirm } from "../input/confirm.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { forEachName } from "../input/names.ts";
 import {
+  listing,
   reading,
   withForce,
   withServer,
   withWait,
+  type ListOptions,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
@@ -34,12 +36,12 @@ type Columns<K extends Kind> = readonly Column<ResourceOf<K>>[];
 
 export function registerList<K extends Kind>(noun: Command, cli: Cli, kind: K, verb: ListVerb<K>): void {
   const list = noun.command("list").alias("ls").description(verb.about);
-  reading(list).action(
-    cli.verb(async ({ io }, options: ReadOptions) => {
+  listing(list).action(
+    cli.verb(async ({ io }, options: ListOptions) => {
       const server = await connect(io, options);
       const { columns, empty } = verb;
       const [rows, shown, whole] = await Promise.all([
-        server.list(kind),
+        server.list(kind, options.selector),
         typeof columns === "function" ? columns(server) : columns,
         verb.whole?.(server),
       ]);

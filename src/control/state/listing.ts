@@ -1,6 +1,8 @@
 // Resources as a viewer sees them, built-in ones too: pages in order of names, and one by its name.
 import { type Kind, builtInOf, recordOf } from "../../model/kinds.ts";
+import { labelsOf } from "../../model/labels.ts";
 import type { ResourceOf } from "../../model/resource.ts";
+import { type Selector, selects } from "../../model/selector.ts";
 import type { Viewer } from "../write.ts";
 import { type View, get, listOf, namesOf } from "./view.ts";
 import { isVisible } from "./visibility.ts";
@@ -11,19 +13,21 @@ export type Listing<K extends Kind> = {
   /** Whether there are others after these. */
   readonly hasMore: boolean;
 };
-/** Those after `after` (default: all), at most `limit` of them. */
-export type Page = { readonly after?: string; readonly limit?: number };
+/** Those after `after` (default: all) with these labels, at most `limit` of them. */
+export type Page = { readonly after?: string; readonly limit?: number; readonly selector?: Selector };
 
 export function listingOf<K extends Kind>(view: View, kind: K, viewer: Viewer, page: Page): Listing<K> {
-  const { after = "", limit = Number.POSITIVE_INFINITY } = page;
+  const { after = "", limit = Number.POSITIVE_INFINITY, selector = [] } = page;
   if (recordOf(kind).builtIn !== undefined) {
-    const rest = withBuiltIn(kind, listOf(view, kind)).filter(({ name }) => name > after);
+    const rest = withBuiltIn(kind, listOf(view, kind)).filter(
+      (item) => item.name > after && selects(selector, labelsOf(item)),
+    );
     return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
   }
   const items: ResourceOf<K>[] = [];
   for (const name of namesOf(view, kind).after(after)) {
     const item = get(view, kind, name);
-    if (item === undefined || !isSeen(view, viewer, item)) continue;
+    if (item === undefined || !selects(selector, labelsOf(item)) || !isSeen(view, viewer, item)) continue;
     if (items.length === limit) return { revision: view.revision, items, hasMore: true };
     items.push(item);
   }

@@ -2,6 +2,7 @@
 import Type from "typebox";
 import { AllowedAddress, GroupNames } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
+import { optionalLabels } from "../labels.ts";
 import { Qos } from "../qos.ts";
 import { Flag, Text, Texts, optional, strictObject } from "../schema.ts";
 
@@ -31,6 +32,7 @@ export const endpoint = {
     tenant: optional(Text("Whose quota in the network it counts for.")),
     securityGroups: GroupNames("Groups of its own, beside its network's."),
     allowedAddresses: optional(Type.Array(AllowedAddress, { maxItems: 16 })),
+    labels: optionalLabels,
     detaching: optional(Flag("Its host has been asked to detach it.")),
   }),
   unknown: "endpoint-unknown",

@@ -2,6 +2,7 @@
 import Type from "typebox";
 import { FEATURE_NAMES } from "../features.ts";
 import type { KindRecord } from "../kind.ts";
+import { optionalLabels } from "../labels.ts";
 import { NETWORK_MTU } from "../limits.ts";
 import { DeviceFacts, PhysicalDevice, PhysicalSetting } from "../physical.ts";
 import { DIRECTIONS } from "../qos.ts";
@@ -44,6 +45,7 @@ export const host = {
     ),
     order: Type.Integer({ description: "Registration order: lists keep it." }),
     drained: optional(Flag("Whether it takes no new endpoints; those it has stay.")),
+    labels: optionalLabels,
   }),
   unknown: "host-unknown",
   seenBy: "all",

@@ -6,6 +6,7 @@ import { defined } from "../defined.ts";
 import { DriverName, OVS_TUNNELS, PLACEMENTS } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
+import { checkLabels, optionalLabels } from "../labels.ts";
 import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
 import { OFFLOADS } from "../offload.ts";
 import { Qos, QosInput } from "../qos.ts";
@@ -239,6 +240,7 @@ export const NetworkSpec = strictObject({
   ),
   securityGroups: GroupNames("Groups of all its endpoints. None, here or at an endpoint: nothing is filtered."),
   spoofing: optional(Spoofing),
+  labels: optionalLabels,
   description: optional(Type.String()),
 });
 
@@ -291,5 +293,6 @@ function canonicalNetwork(spec: NetworkInput, where: string): NetworkInput {
     if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
     return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
   });
-  return { ...spec, ...defined({ subnets, dns: spec.dns && canonicalIps(spec.dns, `${where}.dns`) }) };
+  const dns = spec.dns && canonicalIps(spec.dns, `${where}.dns`);
+  return { ...spec, ...defined({ subnets, dns, labels: checkLabels(spec.labels, `${where}.labels`) }) };
 }

@@ -106,7 +106,7 @@ test("each route takes and answers what the tables say, and every parameter is d
     Object.entries(methods).map(([method, operation]) => rowOf(`${method.toUpperCase()} ${path}`, operation)),
   );
   const expected = kinds.flatMap(({ plural, item }) => [
-    `GET /v1/${plural} ?limit ?cursor => 200 ${item}Page`,
+    `GET /v1/${plural} ?limit ?cursor ?labels => 200 ${item}Page`,
     `GET /v1/${plural}/{name} => 200 ${item}`,
   ]);
   assert.deepEqual(rows.toSorted(), [...expected, ...rowsOf(ROUTES)].toSorted());
@@ -220,7 +220,7 @@ test("long paths and names are cut where they are repeated", async () => {
   isProblem(reply, "not-found", /y/);
   assert.deepEqual([reply.body.what.length, reply.body.where.length], [12 + 200, 4 + 200]);
   const bad = await ask("GET", `/v1/networks?${"z".repeat(60)}=1`);
-  assert.deepEqual([bad.body.where, bad.body.fix], [`?${"z".repeat(40)}`, "known are limit, cursor"]);
+  assert.deepEqual([bad.body.where, bad.body.fix], [`?${"z".repeat(40)}`, "known are limit, cursor, labels"]);
   assert.equal((await ask("GET", "/v1/snapshot?a=1")).body.fix, "leave it out");
   assert.equal((await ask("GET", "/v1/networks?limit=1&b=1&a=1")).body.where, "?b", "the first of several");
   // HEAD is no method of anything.

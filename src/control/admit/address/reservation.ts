@@ -6,6 +6,7 @@ import { ipOf } from "../../../model/address.ts";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput, ReserveRequest } from "../../../model/input.ts";
+import { someLabels } from "../../../model/labels.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import type { Network, NetworkSpec } from "../../../model/resource.ts";
@@ -166,7 +167,7 @@ function checkOwn(input: NetworkInput, segmentOwner: Network): void {
 }
 
 function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old: Network | undefined): NetworkSpec {
-  const { reservedFrom = "", tenant, quotas, strategy, sticky, quarantine, enabled = true, description } = input;
+  const { reservedFrom = "", tenant, quotas, strategy, sticky, quarantine, enabled = true } = input;
   const { driver, vrf, placement, subnets, masquerade } = segmentOwner.spec;
   return defined({
     driver,
@@ -185,7 +186,8 @@ function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old
     cni: input.cni === false ? undefined : input.cni,
     masquerade,
     enabled,
-    description,
+    labels: someLabels(input.labels),
+    description: input.description,
   });
 }
 

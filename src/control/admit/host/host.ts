@@ -6,6 +6,7 @@ import { defined } from "../../../model/defined.ts";
 import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { HostClaim, HostSettings } from "../../../model/input.ts";
+import { type Labels, someLabels } from "../../../model/labels.ts";
 import { checkName } from "../../../model/parse.ts";
 import { NO_DEVICE, checkLeads, checkOnce, isDeviceName } from "../../../model/physical.ts";
 import type { Host } from "../../../model/resource.ts";
@@ -31,7 +32,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
   const { underlayMtu, underlayDevice, slices, shaping, features, lacks, physical = [], devices = [] } = claim;
-  const { drained, physicalSet } = old?.spec ?? {};
+  const { drained, physicalSet, labels } = old?.spec ?? {};
   checkOnce(physical, "physical");
   const told = {
     underlayDevice,
@@ -46,7 +47,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const host = draft.put("host", name, {
     underlay: formatIp(underlay),
     underlayMtu,
-    ...defined({ ...told, order, drained }),
+    ...defined({ ...told, order, drained, labels }),
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
@@ -62,9 +63,17 @@ export function drainHost(draft: Draft, name: string, drained: boolean): Host {
 }
 
 /** What an administrator says of a host: it counts instead of what the host's agent says of the same. */
-export function setHost(draft: Draft, name: string, { physical }: HostSettings): Host {
+export function setHost(draft: Draft, name: string, { physical, labels }: HostSettings): Host {
   const host = existing(draft.view, "host", name);
-  if (physical === undefined) return host;
+  const labelled = labels === undefined ? host : relabel(draft, host, labels);
+  return physical === undefined ? labelled : setPhysical(draft, labelled, physical);
+}
+
+function relabel(draft: Draft, { name, spec: { labels: _, ...spec } }: Host, labels: Labels): Host {
+  return draft.put("host", name, { ...spec, ...defined({ labels: someLabels(labels) }) });
+}
+
+function setPhysical(draft: Draft, host: Host, physical: NonNullable<HostSettings["physical"]>): Host {
   for (const [i, { name: network, device }] of physical.entries()) {
     const where = `physical[${i}]`;
     existing(draft.view, "physicalnetwork", network, `${where}.name`);
@@ -78,7 +87,7 @@ export function setHost(draft: Draft, name: string, { physical }: HostSettings):
   }
   checkOnce(physical, "physical");
   const { physicalSet: _, ...spec } = host.spec;
-  const set = draft.put("host", name, { ...spec, ...defined({ physicalSet: someOf(physical) }) });
+  const set = draft.put("host", host.name, { ...spec, ...defined({ physicalSet: someOf(physical) }) });
   for (const network of networksWithHosts(draft.view)) alignHostAddresses(draft, network);
   return set;
 }

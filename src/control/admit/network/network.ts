@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
+import { someLabels } from "../../../model/labels.ts";
 import { type Network, type NetworkSpec, cursorName } from "../../../model/resource.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -157,7 +158,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   const { vrf, placement } = vrfAndPlacement(view, name, { ...input, driver, ipam }, old);
   const { masquerade = !isOutside, enabled = true } = input;
   const hosts = hostsInSpec(input);
-  const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
+  const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, labels, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
   const hasVni = ipam === "global" && DRIVERS[driver].hasVni;
   const vni = hasVni ? chooseVni(view, input.vni ?? known, `network/${name}`) : undefined;
@@ -188,6 +189,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     cni: cni === false ? undefined : cni,
     securityGroups: groups && checkGroups(view, groups, "spec.securityGroups"),
     spoofing,
+    labels: someLabels(labels),
     description,
   });
 }

@@ -6,6 +6,7 @@ import { type Ip, formatIp, macValue, parseIp, parseMac } from "../../../model/a
 import { defined } from "../../../model/defined.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
+import { someLabels } from "../../../model/labels.ts";
 import { allHostAddresses, hostMac } from "../../../model/carrying.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
@@ -84,6 +85,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
     ...(tenant === undefined ? {} : { tenant }),
     ...policy,
+    ...defined({ labels: someLabels(claim.labels) }),
   });
   checkQuota(view, network, tenant, before);
   return endpoint;
@@ -103,8 +105,9 @@ export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Vi
 /** Changes what may change while an endpoint is attached. */
 export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch): Endpoint {
   const { view } = draft;
-  const { qos: own, ...spec } = existing(view, "endpoint", name).spec;
-  const changed = { ...spec, ...defined({ qos: patched(own, parseQos(patch.qos ?? {}, "qos")) }) };
+  const { qos: own, labels, ...spec } = existing(view, "endpoint", name).spec;
+  const qos = patched(own, parseQos(patch.qos ?? {}, "qos"));
+  const changed = { ...spec, ...defined({ qos, labels: someLabels(patch.labels ?? labels) }) };
   const network = get(view, "network", spec.network);
   const next = { ...changed, ...policyFields(view, patch) };
   if (network !== undefined) {
