@@ -9,7 +9,7 @@ import { Fault, problemOf } from "../model/fault.ts";
 import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
-import { type Answer, type Call, type Route, adminOnly, answerOf, viewerOf } from "./route.ts";
+import { type Answer, type Call, type Route, answerOf, checkAccess } from "./route.ts";
 import { addressRoutes } from "./routes/addresses.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { hostRoutes } from "./routes/hosts.ts";
@@ -111,8 +111,7 @@ function register(app: FastifyInstance, control: Control, route: Route): void {
     },
     handler: async (request, reply) => {
       const call = callOf(request, identities.get(request) ?? { role: "admin" });
-      if (route.access === "admin") adminOnly(call);
-      if (route.access === "viewer") viewerOf(call);
+      checkAccess(call, route.access);
       if (route.query !== "any") checkQuery(call, route.query ?? {});
       const answer =
         "write" in route

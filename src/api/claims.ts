@@ -35,7 +35,7 @@ export class ClaimLines {
       path: "/v1/claims",
       summary:
         "Makes endpoints one after the other: a line {id, claim} for each, answered {id, granted} and {id, kept}.",
-      access: "viewer",
+      access: "host",
       isOpenEnded: true,
       answers: { 200: { type: "application/x-ndjson" } },
       // The host may have lost its right since it opened the connection.

@@ -19,8 +19,11 @@ export type Parts = {
   readonly version: string;
 };
 
-/** Who may ask. open: without a token. any: with any token. viewer: administrators and hosts. */
-type Access = "open" | "any" | "viewer" | "admin";
+/**
+ * Who may ask. open: without a token. any: with any token. viewer: administrators, users and hosts. host:
+ * administrators and hosts. user: administrators and users; what a user may, control decides.
+ */
+type Access = "open" | "any" | "viewer" | "host" | "user" | "admin";
 
 export type Call = {
   /** Of an open route: an administrator's. */
@@ -105,9 +108,22 @@ export function viewerOf(call: Pick<Call, "identity">): Viewer {
   });
 }
 
+/** Refuses a caller whom the route does not let in. */
+export function checkAccess(call: Call, access: Access): void {
+  if (access === "admin" || (access === "user" && call.identity.role !== "user")) adminOnly(call);
+  if (access === "viewer") viewerOf(call);
+  if (access === "host" && call.identity.role !== "host") adminOnly(call);
+}
+
 export function adminOnly(call: Call): void {
-  if (call.identity.role === "admin") return;
-  const who = call.identity.role === "host" ? `the token of host "${call.identity.host}"` : "a join token";
+  const { identity } = call;
+  if (identity.role === "admin") return;
+  const who =
+    identity.role === "host"
+      ? `the token of host "${identity.host}"`
+      : identity.role === "user"
+        ? `user "${identity.user}"`
+        : "a join token";
   throw new Fault("forbidden", { what: `${who} cannot do this`, fix: "use an administrator's token" });
 }
 

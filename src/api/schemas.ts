@@ -17,6 +17,7 @@ import {
   recordOf,
   typeNameOf,
 } from "../model/kinds.ts";
+import { Access, LockLevel } from "../model/rights.ts";
 import { Text, Texts, optional, strictObject } from "../model/schema.ts";
 import * as status from "../model/status.ts";
 
@@ -31,6 +32,9 @@ const Patience = {
 };
 const Count = Type.Integer({ minimum: 0 });
 
+/** What kinds that are owned have besides. */
+const OWNED = { access: optional(Access), lock: optional(LockLevel) };
+
 function envelope(kind: Kind) {
   return strictObject({
     kind: Type.Literal(kind),
@@ -38,6 +42,7 @@ function envelope(kind: Kind) {
     uid: Text("A resource deleted and made again is another one."),
     revision: Type.Integer({ minimum: 0, description: "The commit that last changed it; 0: built in." }),
     spec: recordOf(kind).spec,
+    ...(recordOf(kind).owned === true ? OWNED : {}),
   });
 }
 

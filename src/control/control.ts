@@ -24,7 +24,7 @@ import { type ControlOptions, type Parts, assemble } from "./parts.ts";
 import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
 import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
-import { type Listing, type Page, findIn, listingOf } from "./state/listing.ts";
+import { type Listing, type Page, findIn, listingOf, snapshotForUser } from "./state/listing.ts";
 import { spaceMapOf } from "./state/spaceMap.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
 import { get, viewOf } from "./state/view.ts";
@@ -108,6 +108,7 @@ export class Control {
     await this.#parts.committer.settled();
     const { view } = this.#parts.committer;
     if (viewer.role === "admin") return fullSnapshot(view);
+    if (viewer.role === "user") return snapshotForUser(view, viewer.user);
     if (known !== undefined) this.#parts.histories.check(viewer.host, known);
     const history = this.#parts.histories.current;
     return { ...snapshotFor(view, viewer.host), ...(history === undefined ? {} : { history }) };
@@ -126,10 +127,12 @@ export class Control {
    */
   watch(from: number, viewer: Viewer, signal: AbortSignal, history?: string): AsyncIterable<ChangeSet> {
     if (viewer.role === "admin") return this.#parts.store.watch(from, signal);
-    if (history !== undefined) this.#parts.histories.check(viewer.host, { history, revision: from });
+    const known = viewer.role === "host" ? history : undefined;
+    if (viewer.role === "host" && known !== undefined)
+      this.#parts.histories.check(viewer.host, { history: known, revision: from });
     this.#parts.committer.replayLog.after(from);
-    const named = history === undefined ? undefined : this.#parts.histories.current;
-    return followAs(viewer.host, this.#parts.committer, { from, history: named }, signal);
+    const named = known === undefined ? undefined : this.#parts.histories.current;
+    return followAs(viewer, this.#parts.committer, { from, history: named }, signal);
   }
 
   /** In order of names: those after `after` (default: all), at most `limit` of them. */

@@ -10,6 +10,7 @@ import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/networ
 import { deletePhysical } from "./admit/network/physical.ts";
 import { deletePool, putPool } from "./admit/network/pool.ts";
 import { deleteVrf, putVrf } from "./admit/network/vrf.ts";
+import { deleteUser, deleteUsergroup } from "./admit/user/user.ts";
 import { deleteMigration } from "./admit/workload/migrate.ts";
 import type { Draft } from "./state/draft.ts";
 import type { Delete, Put } from "./write.ts";
@@ -32,6 +33,8 @@ export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
   migration: deleteMigration,
   securitygroup: deleteGroup,
   conversion: cancelConversion,
+  user: deleteUser,
+  usergroup: deleteUsergroup,
   physicalnetwork: (draft, wanted) =>
     deletePhysical(draft, wanted, ({ name }) => deleteNetwork(draft, { name, force: true })),
 };

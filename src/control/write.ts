@@ -16,10 +16,13 @@ import type {
 import type { DeletableKind } from "../model/kinds.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
-/** The owner of a token: an administrator, a joining host, or one host's agent. */
+/** The owner of a token: an administrator, a user, a joining host, or one host's agent. */
 export type Identity = Viewer | { readonly role: "join" };
-/** Who sees resources: an administrator everything, a host what concerns it. */
-export type Viewer = { readonly role: "admin" } | { readonly role: "host"; readonly host: string };
+/** Who sees resources: an administrator everything, a host what concerns it, a user what its rights allow. */
+export type Viewer =
+  | { readonly role: "admin" }
+  | { readonly role: "host"; readonly host: string }
+  | { readonly role: "user"; readonly user: string };
 
 /** Who asks for a write: judged by its rights, and named in the audit log. */
 export type Caller = {

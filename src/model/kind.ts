@@ -1,7 +1,7 @@
 // What the record of a resource kind has. A kind is a record in kinds/ and a row in kinds.ts; what is the same for all
 // kinds (types, API, client, command line, completion, which hosts see it) is derived from these.
 import type { TSchema } from "typebox";
-import type { Reason } from "./fault.ts";
+import { Fault, type Reason } from "./fault.ts";
 import type { Value } from "./schema.ts";
 
 /** Of a spec with these fields, where there are kinds of these names. */
@@ -20,6 +20,8 @@ export type KindRecord<Field extends PropertyKey = string, Name extends string =
   /** The reason of a Fault about a name that is not there. Default: `not-found`. */
   readonly unknown?: Reason;
   readonly seenBy: SeenBy<Field>;
+  /** Each has an owner, a group and a mode (model/rights.ts), and can be locked. */
+  readonly owned?: true;
   /** Names that container runtimes give a meaning of their own are refused. */
   readonly hasReservedNames?: true;
   /** One that is there before it is written, and shown at revision 0 until then. */
@@ -65,6 +67,19 @@ export type Reader = {
   get<S extends TSchema>(kind: { readonly spec: S }, name: string): Value<S> | undefined;
   all<S extends TSchema>(kind: { readonly spec: S }): readonly { readonly name: string; readonly spec: Value<S> }[];
 };
+
+/** The Fault of `admit` for a name of another kind that is not there. */
+export function nameMissing(
+  { called, unknown }: KindRecord & { readonly called: string },
+  name: string,
+  where: string,
+): Fault {
+  return new Fault(unknown ?? "not-found", {
+    what: `there is no ${called} "${name.slice(0, 80)}"`,
+    where,
+    fix: `name a ${called} that is there, or make it first`,
+  });
+}
 
 /** In paths of the API; without the table of kinds, because a client need not load all schemas for a path. */
 export function pluralOf(kind: string): string {

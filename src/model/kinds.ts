@@ -2,6 +2,7 @@
 import type { TObject } from "typebox";
 import { Fault } from "./fault.ts";
 import type { KindPut, KindRecord } from "./kind.ts";
+import { aclrule } from "./kinds/aclrule.ts";
 import { block, cursor, freed, hold, vtep } from "./kinds/allocation.ts";
 import { conversion } from "./kinds/conversion.ts";
 import { endpoint } from "./kinds/endpoint.ts";
@@ -11,6 +12,8 @@ import { network } from "./kinds/network.ts";
 import { physicalnetwork } from "./kinds/physicalnetwork.ts";
 import { pool } from "./kinds/pool.ts";
 import { securitygroup } from "./kinds/securitygroup.ts";
+import { user } from "./kinds/user.ts";
+import { usergroup } from "./kinds/usergroup.ts";
 import { vrf } from "./kinds/vrf.ts";
 import type { Value } from "./schema.ts";
 
@@ -31,6 +34,9 @@ export const KINDS = {
   securitygroup,
   conversion,
   physicalnetwork,
+  user,
+  usergroup,
+  aclrule,
 } as const satisfies Readonly<Record<string, KindRecord>>;
 
 type Records = typeof KINDS;

@@ -4,6 +4,7 @@
 // A resource is a value: `kind` and `name` are its identity for people, `uid` survives nothing (a network deleted and
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import type { Ask } from "./check.ts";
+import type { Access, Lock } from "./rights.ts";
 import { ALL_KINDS, LISTS, type Kind, type ListOf, type SpecOf } from "./kinds.ts";
 
 export type { Kind } from "./kinds.ts";
@@ -15,6 +16,10 @@ type Resources = {
     readonly uid: string;
     readonly revision: number;
     readonly spec: SpecOf<K>;
+    /** Of kinds that are owned; agents do not get it. Absent: the administrators'. */
+    readonly access?: Access;
+    /** As `access`. */
+    readonly lock?: Lock;
   };
 };
 export type ResourceOf<K extends Kind> = Resources[K];
@@ -33,6 +38,7 @@ export type Hold = ResourceOf<"hold">;
 export type Freed = ResourceOf<"freed">;
 export type Conversion = ResourceOf<"conversion">;
 export type SecurityGroup = ResourceOf<"securitygroup">;
+export type AclRule = ResourceOf<"aclrule">;
 export type PhysicalNetwork = ResourceOf<"physicalnetwork">;
 export type VrfSpec = Vrf["spec"];
 export type NetworkSpec = Network["spec"];

@@ -51,7 +51,7 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       method: "GET",
       path: "/v1/status",
       summary: "How far each host is, and what a user should know.",
-      access: "viewer",
+      access: "host",
       answers: { 200: "ClusterStatus" },
       handle: async () => ({ body: await control.status() }),
     },
@@ -59,7 +59,7 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       method: "POST",
       path: "/v1/apply",
       summary: "Puts networks, VRFs, pools and groups, deletes networks not listed: all in one commit or nothing.",
-      access: "admin",
+      access: "user",
       body: "ApplyRequest",
       answers: { 200: "Applied" },
       async handle(call) {

@@ -25,7 +25,7 @@ export function processRoutes({ control, metrics, watches, version }: Parts): Ro
       method: "GET",
       path: "/metrics",
       summary: "Metrics for Prometheus.",
-      access: "viewer",
+      access: "host",
       ...plain,
       handle: async () => ({ type: metrics.type, text: await metrics.render(control, watches.count) }),
     },

@@ -4,7 +4,7 @@
 import { type Change, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
 import { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
-import type { Match, Write } from "../write.ts";
+import type { Identity, Match, Write } from "../write.ts";
 import { hold, release, expire } from "./address/hold.ts";
 import { reserve } from "./address/reservation.ts";
 import { apply } from "./apply.ts";
@@ -24,9 +24,9 @@ export type Admission = {
   readonly created: boolean;
 };
 
-/** Throws a Fault for a refusal. No changes: everything is so already. */
-export function admit(view: View, write: Write, context: Context): Admission {
-  const draft = new Draft(view, context);
+/** Throws a Fault for a refusal. No changes: everything is so already. What is made is `by`'s, if that is a user. */
+export function admit(view: View, write: Write, context: Context, by?: Identity): Admission {
+  const draft = new Draft(view, context, by);
   try {
     const resource = decide(draft, write);
     alignReferences(draft, write);

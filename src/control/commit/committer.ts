@@ -16,6 +16,7 @@ import { Followers } from "./followers.ts";
 import { ReplayLog } from "./replayLog.ts";
 import { leaseEventsOf } from "./leaseLog.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "../state/view.ts";
+import { judged } from "../rights/judge.ts";
 import { type Caller, type Outcome, SERVER, type Write } from "../write.ts";
 
 /** Told what happens, for metrics. */
@@ -173,7 +174,7 @@ export class Committer {
   #decide(queued: Queued, group: Group): void {
     try {
       queued.holds?.();
-      const admission = queued.write === undefined ? NOTHING : admit(this.#view, queued.write, this.#options.context);
+      const admission = this.#admit(queued);
       const { changes } = admission;
       if (queued.dryRun !== true) {
         const secrets = queued.secrets?.(admission) ?? [];
@@ -186,6 +187,12 @@ export class Committer {
     } catch (error) {
       queued.reject(error);
     }
+  }
+
+  #admit({ write, caller = SERVER }: Queued): Admission {
+    if (write === undefined) return NOTHING;
+    const { identity } = caller;
+    return judged(this.#view, write, identity, () => admit(this.#view, write, this.#options.context, identity));
   }
 
   #enter(queued: Queued, changes: readonly Change[], group: Group): void {

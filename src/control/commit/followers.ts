@@ -1,10 +1,12 @@
-// Hosts that watch. Some time after a group of commits, the view is walked through them once more, and at every
-// revision each follower gets the change set for its mirror; the writer has had its answer by then. Most commits look
-// alike to most hosts, so hosts share change sets, which are encoded once. A slow reader delays no other; when too much
-// waits for it, it has to list again.
+// Hosts and users that watch. Some time after a group of commits, the view is walked through them once more, and at
+// every revision each follower gets the change set for its mirror; the writer has had its answer by then. Most commits
+// look alike to most hosts, so hosts share change sets, which are encoded once. A slow reader delays no other; when too
+// much waits for it, it has to list again.
 import type { Ask } from "../../model/check.ts";
-import type { ChangeSet } from "../../model/resource.ts";
+import type { Change, ChangeSet } from "../../model/resource.ts";
 import { Sleepers } from "../../store/window.ts";
+import { changesForUser } from "../rights/follow.ts";
+import type { Viewer } from "../write.ts";
 import { changesFor, commitDelta } from "../state/visibility.ts";
 import { type Step, replay } from "./replayLog.ts";
 import type { View } from "../state/view.ts";
@@ -12,11 +14,14 @@ import type { View } from "../state/view.ts";
 /** Sets that may wait for a reader: seconds of a busy cluster. */
 const WAITING_MAX = 8192;
 
+export type Follows = Exclude<Viewer, { readonly role: "admin" }>;
+
 type Follower = {
-  readonly host: string;
+  readonly viewer: Follows;
   waiting: ChangeSet[];
   asks: Ask[];
-  state: "follows" | "lost" | "removed";
+  /** shifted: it may see other things than before, which did not change. */
+  state: "follows" | "lost" | "shifted" | "removed";
 };
 
 export class Followers {
@@ -44,9 +49,9 @@ export class Followers {
   }
 
   /** A follower of everything after these steps, which it gets at once. Call with the view at the last of them. */
-  join(view: View, host: string, steps: readonly Step[]): Follower {
+  join(view: View, viewer: Follows, steps: readonly Step[]): Follower {
     this.publish(view);
-    const follower: Follower = { host, waiting: [], asks: [], state: "follows" };
+    const follower: Follower = { viewer, waiting: [], asks: [], state: "follows" };
     give(view, steps, [follower]);
     this.#all.add(follower);
     return follower;
@@ -56,10 +61,11 @@ export class Followers {
   ask(asks: ReadonlyMap<string, Ask>): ReadonlySet<string> {
     const heard = new Set<string>();
     for (const follower of this.#all) {
-      const ask = asks.get(follower.host);
-      if (ask === undefined || follower.state !== "follows") continue;
+      const { viewer } = follower;
+      const ask = viewer.role === "host" ? asks.get(viewer.host) : undefined;
+      if (ask === undefined || viewer.role !== "host" || follower.state !== "follows") continue;
       follower.asks.push(ask);
-      heard.add(follower.host);
+      heard.add(viewer.host);
     }
     this.sleepers.wake();
     return heard;
@@ -85,13 +91,25 @@ function give(view: View, steps: readonly Step[], followers: ReadonlySet<Followe
     const shared = [delta.common, delta.whole].map((changes): ChangeSet => ({ revision, changes }));
     for (const follower of followers) {
       if (follower.state !== "follows") continue;
-      const changes = changesFor(view, delta, follower.host);
+      const { viewer } = follower;
+      const changes =
+        viewer.role === "host" ? changesFor(view, delta, viewer.host) : userChanges(view, step.before, viewer.user);
+      if (changes === undefined) {
+        follower.state = "shifted";
+        continue;
+      }
       follower.waiting.push(shared.find((set) => set.changes === changes) ?? { revision, changes });
-      if (!view.host.has(follower.host)) follower.state = "removed";
+      if (viewer.role === "host" && !view.host.has(viewer.host)) follower.state = "removed";
       else if (follower.waiting.length > WAITING_MAX) {
         follower.waiting = [];
         follower.state = "lost";
       }
     }
   });
+}
+
+/** Undefined: the user has to list again, and is refused then if it may do nothing any more. */
+function userChanges(view: View, before: Step["before"], user: string): readonly Change[] | undefined {
+  const spec = view.user.get(user)?.spec;
+  return spec?.enabled === true ? changesForUser(view, before, user) : undefined;
 }

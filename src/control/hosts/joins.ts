@@ -1,6 +1,7 @@
 // How a host joins, and joins again: in one transaction it checks the credential that the host shows or proposes, and
 // the machine, and stores what the host says about itself.
 import type { HostClaim } from "../../model/input.ts";
+import { Fault } from "../../model/fault.ts";
 import type { Host } from "../../model/resource.ts";
 import { hostSecret } from "./credentials.ts";
 import { prefixSecret } from "./prefixes.ts";
@@ -26,6 +27,8 @@ export async function joinWith(
 ): Promise<{ readonly token: string; readonly host: Host }> {
   const { committer, credentials, prefixes, lifecycle, boots } = parts;
   const by = credentials.identify(token);
+  if (by.role === "user")
+    throw new Fault("forbidden", { what: `user "${by.user}" cannot join a host`, fix: "use the join token" });
   if (proposed !== undefined) credentials.refuseDeparted(proposed);
   const own = ownOf(parts, by, claim.host, { token, proposed });
   const given = own ?? proposed ?? parts.entropy.token();

@@ -18,7 +18,8 @@ export async function removeHost(
   write: Extract<Write, { readonly verb: "delete" }>,
   options: Pick<ReclaimOptions, "dryRun" | "caller">,
 ): Promise<Outcome> {
-  if (options.dryRun !== true && (await forgetDeparture(parts, write.name, options.caller)))
+  const isUser = options.caller?.identity.role === "user";
+  if (options.dryRun !== true && !isUser && (await forgetDeparture(parts, write.name, options.caller)))
     return { revision: parts.committer.replayLog.revision, changes: [], created: false };
   return parts.lifecycle.remove(parts, write, { how: "deleted", by: "person" }, options);
 }

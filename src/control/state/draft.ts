@@ -3,9 +3,13 @@
 // write) to changes, although it works in place.
 import { isDeepStrictEqual } from "node:util";
 import type { Family } from "../../model/address.ts";
+import { defined } from "../../model/defined.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resource.ts";
+import { recordOf } from "../../model/kinds.ts";
+import { type Access, type Lock, NEW_MODE } from "../../model/rights.ts";
 import type { Context } from "../admit/context.ts";
+import type { Identity } from "../write.ts";
 import { type View, applyChanges, get, getKey, undoChanges } from "./view.ts";
 
 /** What a write of several resources comes to, while one of them is admitted. */
@@ -24,14 +28,17 @@ export class Draft {
   readonly view: View;
   readonly context: Context;
   coming: Coming = NOTHING_COMING;
+  readonly #author: string | undefined;
   readonly #before = new Map<Key, Resource | undefined>();
 
-  constructor(view: View, context: Context) {
+  /** What `author`, if it is a user, makes is its own. */
+  constructor(view: View, context: Context, author?: Identity) {
     this.view = view;
     this.context = context;
+    this.#author = author?.role === "user" ? author.user : undefined;
   }
 
-  /** Makes the resource, or changes its spec; it keeps its uid. An equal spec changes nothing. */
+  /** Makes the resource, or changes its spec; it keeps its uid, access and lock. An equal spec changes nothing. */
   put<K extends Kind>(kind: K, name: string, spec: ResourceOf<K>["spec"]): ResourceOf<K> {
     const old = get(this.view, kind, name);
     if (old !== undefined && isDeepStrictEqual(old.spec, spec)) return old;
@@ -42,9 +49,36 @@ export class Draft {
       uid: old?.uid ?? this.context.uid(),
       revision: this.view.revision + 1,
       spec,
+      ...(old === undefined ? this.#own(kind) : heldOf(old)),
     } as unknown as ResourceOf<K>;
     this.#apply({ put: made });
     return made;
+  }
+
+  /** The resource with this access, or without any. */
+  grant<R extends Resource>(resource: R, access: Access | undefined): R {
+    const { access: _, ...rest } = resource;
+    return this.#replace(resource, { ...rest, ...(access === undefined ? {} : { access }) } as R);
+  }
+
+  /** The resource locked, or not. */
+  lock<R extends Resource>(resource: R, level: Lock | undefined): R {
+    const { lock: _, ...rest } = resource;
+    return this.#replace(resource, { ...rest, ...(level === undefined ? {} : { lock: level }) } as R);
+  }
+
+  #replace<R extends Resource>(old: R, wanted: R): R {
+    if (isDeepStrictEqual(old, wanted)) return old;
+    const made = { ...wanted, revision: this.view.revision + 1 };
+    this.#apply({ put: made });
+    return made;
+  }
+
+  /** The access of a new resource. */
+  #own(kind: Kind): { readonly access?: Access } {
+    const user = this.#author === undefined ? undefined : get(this.view, "user", this.#author);
+    if (user === undefined || recordOf(kind).owned !== true) return {};
+    return { access: { owner: user.name, group: user.spec.group, mode: NEW_MODE } };
   }
 
   remove(kind: Kind, name: string): void {
@@ -69,7 +103,7 @@ export class Draft {
       const after = getKey(this.view, key);
       if (after === undefined) {
         if (before !== undefined) changes.push({ remove: key });
-      } else if (before === undefined || before.uid !== after.uid || !isDeepStrictEqual(before.spec, after.spec)) {
+      } else if (before === undefined || !isSame(before, after)) {
         changes.push({ put: after });
       }
     }
@@ -86,4 +120,13 @@ export class Draft {
     const old = applyChanges(this.view, [change]).get(key);
     if (!this.#before.has(key)) this.#before.set(key, old);
   }
+}
+
+/** Whether they differ in nothing but their revision. */
+function isSame(a: Resource, b: Resource): boolean {
+  return a.uid === b.uid && isDeepStrictEqual(a.spec, b.spec) && isDeepStrictEqual(heldOf(a), heldOf(b));
+}
+
+function heldOf({ access, lock }: Resource): Pick<Resource, "access" | "lock"> {
+  return defined({ access, lock });
 }

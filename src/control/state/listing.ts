@@ -1,11 +1,13 @@
 // Resources as a viewer sees them, built-in ones too: pages in order of names, and one by its name.
 import { type Kind, builtInOf, recordOf } from "../../model/kinds.ts";
 import { labelsOf } from "../../model/labels.ts";
-import type { ResourceOf } from "../../model/resource.ts";
 import { type Selector, selects } from "../../model/selector.ts";
+import { type Resource, type ResourceOf, type Snapshot, snapshotWith } from "../../model/resource.ts";
 import type { Viewer } from "../write.ts";
 import { type View, get, listOf, namesOf } from "./view.ts";
-import { isVisible } from "./visibility.ts";
+import { principalOf } from "../rights/rights.ts";
+import { isSeenBy, sightOf } from "../rights/sight.ts";
+import { bare, isVisible } from "./visibility.ts";
 
 export type Listing<K extends Kind> = {
   readonly revision: number;
@@ -19,28 +21,43 @@ export type Page = { readonly after?: string; readonly limit?: number; readonly 
 export function listingOf<K extends Kind>(view: View, kind: K, viewer: Viewer, page: Page): Listing<K> {
   const { after = "", limit = Number.POSITIVE_INFINITY, selector = [] } = page;
   if (recordOf(kind).builtIn !== undefined) {
-    const rest = withBuiltIn(kind, listOf(view, kind)).filter(
-      (item) => item.name > after && selects(selector, labelsOf(item)),
-    );
+    const look = lookOf(view, viewer);
+    const seen = withBuiltIn(kind, listOf(view, kind)).map(look);
+    const rest = seen.filter((one) => one !== undefined).filter((item) => item.name > after && selects(selector, labelsOf(item)));
     return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
   }
+  const look = lookOf(view, viewer);
   const items: ResourceOf<K>[] = [];
   for (const name of namesOf(view, kind).after(after)) {
     const item = get(view, kind, name);
-    if (item === undefined || !selects(selector, labelsOf(item)) || !isSeen(view, viewer, item)) continue;
+    const seen = item === undefined || !selects(selector, labelsOf(item)) ? undefined : look(item);
+    if (seen === undefined) continue;
     if (items.length === limit) return { revision: view.revision, items, hasMore: true };
-    items.push(item);
+    items.push(seen);
   }
   return { revision: view.revision, items, hasMore: false };
 }
 
 export function findIn<K extends Kind>(view: View, kind: K, name: string, viewer: Viewer): ResourceOf<K> | undefined {
   const resource = get(view, kind, name) ?? builtIn(kind, name);
-  return resource !== undefined && isSeen(view, viewer, resource) ? resource : undefined;
+  return resource === undefined ? undefined : lookOf(view, viewer)(resource);
 }
 
-function isSeen(view: View, viewer: Viewer, resource: ResourceOf<Kind>): boolean {
-  return viewer.role === "admin" || isVisible(view, viewer.host, resource);
+type Look = <R extends Resource>(resource: R) => R | undefined;
+
+/** The resource as the viewer sees it, if it does. */
+function lookOf(view: View, viewer: Viewer): Look {
+  if (viewer.role === "admin") return (resource) => resource;
+  if (viewer.role === "host")
+    return (resource) => (isVisible(view, viewer.host, resource) ? bare(resource) : undefined);
+  const sight = sightOf(view, principalOf(view, viewer.user));
+  return (resource) => (isSeenBy(sight, resource) ? resource : undefined);
+}
+
+/** Everything a user sees. */
+export function snapshotForUser(view: View, user: string): Snapshot {
+  const sight = sightOf(view, principalOf(view, user));
+  return snapshotWith(view, (kind) => listOf(view, kind).filter((resource) => isSeenBy(sight, resource)));
 }
 
 /** The one of this name as it is until it is written; undefined if the kind has none. */

@@ -7,6 +7,7 @@ import { isOver } from "../../model/kinds/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Host, Key, Kind, Move, Resource, ResourceOf, Vtep } from "../../model/resource.ts";
+import type { Principal } from "./principal.ts";
 import { peersIn } from "../../model/group.ts";
 import { Intervals } from "../../ipam/intervals.ts";
 import { PrefixTree } from "../../ipam/prefixTree.ts";
@@ -55,6 +56,8 @@ export type View = NetworkIndexes & {
   readonly vlanOwners: Map<string, Key>;
   readonly vnis: Intervals;
   readonly vrfIndexes: Intervals;
+  /** Users as the rights see them; made when one asks, until a user or an ACL rule changes. */
+  readonly principals: Map<string, Principal>;
   /** Lists made from the maps, until the next change of their kind. */
   readonly lists: Map<Kind, readonly Resource[]>;
   /** Names in order, of kinds that were listed in pages. */
@@ -82,6 +85,7 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     vrfIndexes: new Intervals(),
     expiring: new Sorted(byTime),
     quarantines: new Sorted(byTime),
+    principals: new Map(),
     lists: new Map(),
     names: new Map(),
   };
@@ -240,12 +244,18 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     if (from.vni === undefined || from.vni === to.vni || (!enters && vni === from.vni)) return;
     indexVni(view, from.vni, owner, enters);
   },
+  user: forgetPrincipals,
+  aclrule: forgetPrincipals,
   hold: indexHold,
   freed: indexFreed,
   securitygroup(view, { spec }, enters) {
     for (const peer of peersIn(spec)) count(view.peered, peer, enters ? 1 : -1);
   },
 };
+
+function forgetPrincipals(view: View): void {
+  view.principals.clear();
+}
 
 function indexReferences(view: View, resource: Resource, enters: boolean): void {
   for (const to of referencesIn(resource.kind, resource.spec))

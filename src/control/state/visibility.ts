@@ -28,15 +28,31 @@ export function fullSnapshot(view: View): Snapshot {
   return snapshotWith(view, (kind) => listOf(view, kind));
 }
 
+/** As hosts see it: whose it is does not concern them. The same value for most, which no user owns. */
+export function bare<R extends Resource>(resource: R): R {
+  if (resource.access === undefined && resource.lock === undefined) return resource;
+  const { access: _, lock: __, ...rest } = resource;
+  return rest as R;
+}
+
+function bareList<R extends Resource>(list: readonly R[]): readonly R[] {
+  return list.some(({ access, lock }) => access !== undefined || lock !== undefined) ? list.map(bare) : list;
+}
+
+function putBare(resource: Resource): Change {
+  return { put: bare(resource) };
+}
+
 /** What one host sees. */
 export function snapshotFor(view: View, host: string): Snapshot {
   return snapshotWith(view, <K extends Kind>(kind: K): readonly ResourceOf<K>[] => {
     const { seenBy } = recordOf(kind);
     if (seenBy === "none") return [];
-    if (seenBy === "all") return listOf(view, kind);
+    if (seenBy === "all") return bareList(listOf(view, kind));
     // The list of all endpoints is the long one: it is made for those who see them all.
-    if (kind === "endpoint") return [...endpointsFor(view, host)] as readonly Resource[] as readonly ResourceOf<K>[];
-    return listOf(view, kind).filter((resource) => isVisible(view, host, resource));
+    if (kind === "endpoint")
+      return bareList([...endpointsFor(view, host)]) as readonly Resource[] as readonly ResourceOf<K>[];
+    return bareList(listOf(view, kind).filter((resource) => isVisible(view, host, resource)));
   });
 }
 
@@ -124,12 +140,12 @@ export function commitDelta(view: View, before: Before): CommitDelta {
     if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
     if (hostsOf(old) !== hostsOf(now)) everybodyMoves = true;
     if (seenBy !== "all") particular.push({ key, before: old, after: now });
-    else if (now !== undefined) common.push({ put: now });
+    else if (now !== undefined) common.push(putBare(now));
     else if (old !== undefined) common.push({ remove: key });
   }
   const whole = [
     ...common,
-    ...particular.map(({ key, after }) => (after === undefined ? { remove: key } : { put: after })),
+    ...particular.map(({ key, after }) => (after === undefined ? { remove: key } : putBare(after))),
   ];
   const peeredBefore = peersBefore(view, before);
   const turned = turnedBy(view, before, peeredBefore);
@@ -192,7 +208,7 @@ export function changesFor(view: View, delta: CommitDelta, host: string): readon
   const changes = [...delta.common];
   let differs = false;
   for (const { key, before, after } of delta.particular) {
-    if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
+    if (after !== undefined && isVisible(view, host, after)) changes.push(putBare(after));
     else if (before !== undefined && isVisible(view, host, before, sight)) {
       changes.push({ remove: key });
       differs ||= after !== undefined;
@@ -216,14 +232,14 @@ function carriedAnew(sight: Sight): Change[] {
     for (const endpoint of sharedIn(view, index.networks)) {
       const key: Key = `endpoint/${endpoint.name}`;
       if (delta.before.has(key) || endpoint.spec.host === host || turned.has(endpoint)) continue;
-      changes.push(carriesNow ? { put: endpoint } : { remove: key });
+      changes.push(carriesNow ? putBare(endpoint) : { remove: key });
     }
   }
   for (const resource of CARRIED_KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind))) {
     const key = keyOfResource(resource);
     const isNow = isVisible(view, host, resource);
     if (delta.before.has(key) || isNow === isVisible(view, host, resource, sight)) continue;
-    changes.push(isNow ? { put: resource } : { remove: key });
+    changes.push(isNow ? putBare(resource) : { remove: key });
   }
   return changes;
 }
@@ -239,7 +255,7 @@ function turnsFor(sight: Sight): Change[] {
   const { view, delta, host } = sight;
   return delta.turned.flatMap(({ endpoint, isShared: isNow }): Change[] => {
     if (endpoint.spec.host === host) return [];
-    if (isNow) return isVisible(view, host, endpoint) ? [{ put: endpoint }] : [];
+    if (isNow) return isVisible(view, host, endpoint) ? [putBare(endpoint)] : [];
     return isVisible(view, host, endpoint, sight) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
   });
 }

@@ -37,5 +37,6 @@ export const endpoint = {
   }),
   unknown: "endpoint-unknown",
   // Shared ones also by other hosts of the VRF: control/state/visibility.ts.
+  owned: true,
   seenBy: { host: "host" },
 } as const satisfies KindRecord;

@@ -271,6 +271,7 @@ type NetworkInput = Value<typeof NetworkInput>;
 export const network = {
   spec: NetworkSpec,
   unknown: "network-unknown",
+  owned: true,
   seenBy: "all",
   hasReservedNames: true,
   put: {

@@ -30,6 +30,7 @@ export const physicalnetwork = {
   called: "physical network",
   see: "physical list",
   unknown: "physical-unknown",
+  owned: true,
   seenBy: "all",
   put: {
     input: PhysicalNetworkSpec,

@@ -66,6 +66,7 @@ type PoolInput = Value<typeof PoolInput>;
 export const pool = {
   spec: PoolSpec,
   unknown: "pool-unknown",
+  owned: true,
   seenBy: "none",
   put: {
     input: PoolInput,

@@ -8,6 +8,7 @@ export const securitygroup = {
   called: "security group",
   see: "sg list",
   unknown: "group-unknown",
+  owned: true,
   seenBy: "all",
   builtIn: { name: DEFAULT_GROUP, spec: DEFAULT_GROUP_SPEC },
   put: {

@@ -65,6 +65,7 @@ export const vrf = {
   spec: VrfSpec,
   called: "VRF",
   unknown: "vrf-unknown",
+  owned: true,
   seenBy: "all",
   hasReservedNames: true,
   put: {

@@ -54,6 +54,12 @@ POST /v1/securitygroups/{name}/commit SecurityGroupCommit => 200 SecurityGroup
 GET /v1/snapshot Weft-History => 200 Snapshot
 GET /v1/status => 200 ClusterStatus
 GET /v1/version => 200 Version
+DELETE /v1/users/{name} ?force If-Match => 200 Done
+PUT /v1/users/{name} If-Match If-None-Match UserPut => 200 User, 201 User
+DELETE /v1/usergroups/{name} ?force If-Match => 200 Done
+PUT /v1/usergroups/{name} If-Match If-None-Match UserGroupPut => 200 UserGroup, 201 UserGroup
+DELETE /v1/aclrules/{name} ?force If-Match => 200 Done
+PUT /v1/aclrules/{name} If-Match If-None-Match AclRulePut => 200 AclRule, 201 AclRule
 DELETE /v1/vrfs/{name} ?force If-Match => 200 Done
 PUT /v1/vrfs/{name} If-Match If-None-Match VrfPut => 200 Vrf, 201 Vrf
 GET /v1/watch ?from Weft-History => 200 application/x-ndjson
@@ -77,6 +83,9 @@ cursors         Cursor         cursor          not-found           network show 
 securitygroups  SecurityGroup  security group  group-unknown       sg list
 conversions     Conversion     conversion      not-found           network conversion list
 physicalnetworks  PhysicalNetwork  physical network  physical-unknown  physical list
+users           User           user            not-found           user list
+usergroups      UserGroup      user group      not-found           usergroup list
+aclrules        AclRule        ACL rule        not-found           aclrule list
 `;
 const rowsOf = (table: string) => table.trim().split("\n");
 const kinds = rowsOf(KINDS).map((row) => {
@@ -164,7 +173,7 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
   conditions[].waitsFor? conditions[].waitsFor[].host conditions[].waitsFor[].why
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
-  holds freed cursors securityGroups conversions physicalNetworks
+  holds freed cursors securityGroups conversions physicalNetworks users userGroups aclRules
 ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
   ask.trial.peers ask.trial.peers[].host ask.trial.peers[].underlay
   ask.trial.channels ask.trial.channels[].driver ask.trial.channels[].port
@@ -175,6 +184,9 @@ Heard: revision suspectAfterMs reclaimAfterMs?
 Version: version cluster
 Problem: type title status detail reason what where? why? fix blockers?
 `;
+/** Schemas of resources that have an owner. */
+const OWNED: readonly string[] = ["Network", "Vrf", "Pool", "PhysicalNetwork", "SecurityGroup", "Endpoint"];
+
 type Described = {
   readonly type?: string;
   readonly items?: Described;
@@ -200,7 +212,8 @@ test("answers have these fields, and no other", () => {
     }),
   );
   for (const { item } of kinds) {
-    expected[item] = ["kind", "name", "uid", "revision", "spec"];
+    const owned = OWNED.includes(item) ? ["access?", "access.owner?", "access.group?", "access.mode", "lock?"] : [];
+    expected[item] = ["kind", "name", "uid", "revision", "spec", ...owned];
     expected[`${item}Page`] = ["revision", "items", "cursor?"];
   }
   for (const [name, fields] of Object.entries(expected)) {

@@ -40,7 +40,7 @@ describe("usage", () => {
   test("the overview names every verb of a noun", async () => {
     const overview = (await weft(["--help"])).stdout.replaceAll(/\n {6,}/g, " ");
     const nouns = /Resources:\n([\s\S]*?)\n\n/.exec(overview)?.[1]?.split("\n") ?? [];
-    assert.equal(nouns.length, 9);
+    assert.ok(nouns.length >= 12);
     await Promise.all(
       nouns.map(async (about) => {
         const [noun = ""] = about.trim().split(/[ ,]/);

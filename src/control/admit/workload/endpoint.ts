@@ -126,7 +126,7 @@ export function detach(
   if (endpoint === undefined) return undefined;
   if (by.role === "host" && endpoint.spec.host !== by.host)
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
-  if (by.role === "admin" && force !== true) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
+  if (by.role !== "host" && force !== true) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
   endLease(draft, endpoint);
   return undefined;
 }

@@ -10,6 +10,7 @@ import { Control } from "../../../../src/control/control.ts";
 import { viewOf } from "../../../../src/control/state/view.ts";
 
 const HOST = { role: "host", host: "h1" } as const;
+const host = (name: string) => ({ role: "host", host: name }) as const;
 const hosts = [1, 2].map((n) => {
   const spec = { underlay: `192.168.0.${n}`, underlayMtu: 1500, order: n };
   return { kind: "host", name: `h${n}`, uid: `u${n}`, revision: n, spec } as const;
@@ -20,7 +21,7 @@ const ask = { id: 1, orders: [] };
 
 test("a reader for whom too much waits has to list again, and nobody else has", () => {
   const followers = new Followers();
-  const [slow, quick] = [followers.join(view(), "h1", []), followers.join(view(), "h2", [])];
+  const [slow, quick] = [followers.join(view(), host("h1"), []), followers.join(view(), host("h2"), [])];
   for (let revision = 1; revision <= 8192; revision++) {
     followers.append([step(revision)]);
     followers.publish(view());
@@ -42,10 +43,10 @@ test("a reader for whom too much waits has to list again, and nobody else has", 
 test("who joins hears what it missed at once; who has left, or lost the way, hears nothing", () => {
   const followers = new Followers();
   assert.equal(followers.isBehind, false);
-  const early = followers.join(view(), "h1", []);
+  const early = followers.join(view(), host("h1"), []);
   followers.append([step(1), step(2)]);
   assert.equal(followers.isBehind, true);
-  const late = followers.join(view(), "h2", [step(2)]);
+  const late = followers.join(view(), host("h2"), [step(2)]);
   assert.equal(followers.isBehind, false);
   const revisions = ({ waiting }: typeof early) => waiting.map(({ revision }) => revision);
   assert.deepEqual([revisions(early), revisions(late)], [[1, 2], [2]]);
@@ -56,7 +57,7 @@ test("who joins hears what it missed at once; who has left, or lost the way, hea
   followers.append([step(4)]);
   followers.lose();
   assert.deepEqual([early.state, late.state, followers.isBehind], ["lost", "follows", false]);
-  const gone = followers.join(viewOf("lab", 2, []), "h1", [step(5)]);
+  const gone = followers.join(viewOf("lab", 2, []), host("h1"), [step(5)]);
   assert.deepEqual([gone.state, revisions(gone)], ["removed", [5]]);
   assert.deepEqual([...followers.ask(new Map([["h1", ask]]))], []);
 });

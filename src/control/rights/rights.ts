@@ -1,0 +1,78 @@
+// Whether a user has a right to a resource: by whose it is, or by an ACL rule. Pure, of values alone. What is asked
+// about a verb is in verbs.ts.
+import { Fault } from "../../model/fault.ts";
+import type { AclKind, Holder, Right } from "../../model/rights.ts";
+import { modeGives } from "../../model/rights.ts";
+import type { AclRule, Resource } from "../../model/resource.ts";
+import type { Principal } from "../state/principal.ts";
+import { type View, get, listOf } from "../state/view.ts";
+
+/** A Fault `forbidden` for a user that is not there any more, or disabled. */
+export function principalOf(view: View, user: string): Principal {
+  const known = view.principals.get(user);
+  if (known !== undefined) return known;
+  const resource = get(view, "user", user);
+  if (resource?.spec.enabled !== true)
+    throw new Fault("forbidden", {
+      what: `user "${user}" may do nothing`,
+      why: resource === undefined ? "there is no such user" : "the user is disabled",
+      fix: "ask an administrator",
+    });
+  const { group, groups: others = [] } = resource.spec;
+  const groups = new Set([group, ...others]);
+  const rules = listOf(view, "aclrule")
+    .map(({ spec }) => spec)
+    .filter(({ subject }) => isSubject(subject, user, groups));
+  const principal = { user, group, groups, rules };
+  view.principals.set(user, principal);
+  return principal;
+}
+
+/** Whether the rule's subject is this user. */
+export function isSubject(subject: AclRule["spec"]["subject"], user: string, groups: ReadonlySet<string>): boolean {
+  if (subject.all === true) return true;
+  return subject.user === undefined ? groups.has(subject.usergroup ?? "") : subject.user === user;
+}
+
+/** Whether the principal has the right to the resource. */
+export function hasRight(principal: Principal, right: Right, resource: Resource): boolean {
+  const { access, kind } = resource;
+  if (access !== undefined && holdersOf(principal, access).some((holder) => modeGives(access.mode, holder, right)))
+    return true;
+  return principal.rules.some(
+    ({ rights, resource: selector }) =>
+      rights.includes(right) && selector.kinds.includes(kind as AclKind) && selects(selector, resource),
+  );
+}
+
+/** As what the user counts for a resource; each of them may give a right. */
+function holdersOf({ user, groups }: Principal, { owner, group }: NonNullable<Resource["access"]>): readonly Holder[] {
+  const isOwner = owner === user;
+  const isMember = group !== undefined && groups.has(group);
+  if (isOwner) return isMember ? OWNER_AND_MEMBER : OWNER;
+  return isMember ? MEMBER : OTHER;
+}
+const OWNER_AND_MEMBER: readonly Holder[] = ["owner", "group", "other"];
+const OWNER: readonly Holder[] = ["owner", "other"];
+const MEMBER: readonly Holder[] = ["group", "other"];
+const OTHER: readonly Holder[] = ["other"];
+
+/** Whether an ACL rule's selector is about the resource. */
+function selects(selector: AclRule["spec"]["resource"], resource: Resource): boolean {
+  if (selector.all === true) return true;
+  if (selector.name !== undefined) return selector.name === resource.name;
+  if (selector.usergroup !== undefined) return groupOf(resource) === selector.usergroup;
+  return selector.hostcluster !== undefined && clustersOf(resource).includes(selector.hostcluster);
+}
+
+/** The group that a resource belongs to; a user's is its primary one, a group's itself. */
+function groupOf(resource: Resource): string | undefined {
+  if (resource.kind === "user") return resource.spec.group;
+  return resource.kind === "usergroup" ? resource.name : resource.access?.group;
+}
+
+/** Clusters of hosts that a resource names. */
+function clustersOf({ spec }: Resource): readonly string[] {
+  const { clusters } = spec as { readonly clusters?: readonly string[] };
+  return clusters ?? [];
+}

@@ -1,0 +1,12 @@
+// A user as the rights see it. The view keeps those that were asked for, until a user or an ACL rule changes.
+import type { AclRule } from "../../model/resource.ts";
+
+export type Principal = {
+  readonly user: string;
+  /** The primary one, in which is what it makes. */
+  readonly group: string;
+  /** All of them. */
+  readonly groups: ReadonlySet<string>;
+  /** ACL rules that give it something. */
+  readonly rules: readonly AclRule["spec"][];
+};

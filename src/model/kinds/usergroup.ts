@@ -1,0 +1,20 @@
+// Groups of users.
+import Type from "typebox";
+import type { KindRecord } from "../kind.ts";
+import { optional, strictObject } from "../schema.ts";
+
+const UserGroupSpec = strictObject({ description: optional(Type.String()) });
+
+export const usergroup = {
+  spec: UserGroupSpec,
+  list: "userGroups",
+  called: "user group",
+  seenBy: "none",
+  put: {
+    input: UserGroupSpec,
+    // Before the users in it.
+    order: 0,
+    summary: "Makes or changes a group of users.",
+  },
+  remove: "own",
+} as const satisfies KindRecord;
