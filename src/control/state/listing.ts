@@ -23,7 +23,9 @@ export function listingOf<K extends Kind>(view: View, kind: K, viewer: Viewer, p
   if (recordOf(kind).builtIn !== undefined) {
     const look = lookOf(view, viewer);
     const seen = withBuiltIn(kind, listOf(view, kind)).map(look);
-    const rest = seen.filter((one) => one !== undefined).filter((item) => item.name > after && selects(selector, labelsOf(item)));
+    const rest = seen
+      .filter((one) => one !== undefined)
+      .filter((item) => item.name > after && selects(selector, labelsOf(item)));
     return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
   }
   const look = lookOf(view, viewer);
