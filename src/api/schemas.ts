@@ -19,6 +19,7 @@ import {
 } from "../model/kinds.ts";
 import { Access, LockLevel } from "../model/rights.ts";
 import { Text, Texts, optional, strictObject } from "../model/schema.ts";
+import { SelectRequest, Selected } from "../model/selection.ts";
 import * as status from "../model/status.ts";
 
 const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
@@ -97,6 +98,9 @@ export const SCHEMAS = {
   }),
   EndpointClaim: input.EndpointClaim,
   EndpointClaims: input.EndpointClaims,
+  Attached: Type.Union([resources.Endpoint, resources.Network], {
+    description: "The endpoint. To a host that named no network: the local network that it is to allocate in.",
+  }),
   HoldRequest: input.HoldRequest,
   ReserveRequest: input.ReserveRequest,
   LeaseHistory: strictObject({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }),
@@ -127,6 +131,8 @@ export const SCHEMAS = {
   PreflightRequest: preflight.PreflightRequest,
   PreflightReport: preflight.PreflightReport,
   SpaceMap,
+  SelectRequest,
+  Selected,
   Done: strictObject({ revision: Revision }),
   Heard: strictObject({ revision: Revision, ...Patience }),
   Version: strictObject({ version: Type.String(), cluster: Type.String() }),

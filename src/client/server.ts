@@ -10,6 +10,7 @@ import type { WritableKind } from "../model/kinds.ts";
 import type { LeaseRecord } from "../model/lease.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { Change, ChangeSet, Kind, Migration, Move, ResourceOf, Snapshot } from "../model/resource.ts";
+import type { SelectRequest, Selected } from "../model/selection.ts";
 import type { ClusterStatus } from "../model/status.ts";
 import { type Ask, askWith, type Call, httpClient, type HttpClient, itemsAt } from "./http.ts";
 
@@ -96,6 +97,8 @@ export function serverClient({ url, token }: ServerLocation) {
     snapshot: () => ask<Snapshot>("GET", "/v1/snapshot"),
     status: () => ask<ClusterStatus>("GET", "/v1/status"),
     watch: (from: number, signal: AbortSignal) => watchOver(http, from, signal, { token }),
+    /** In which order an attach would select networks. */
+    select: (body: SelectRequest) => ask<Selected>("POST", "/v1/networks/select", { body }),
     spaceMap: (network: string) => ask<SpaceMap>("GET", `${pathOf("network", network)}/map`),
     /** May take as long as hosts do not answer, and repairs take. */
     check: (body: CheckRequest) => ask<CheckReport>("POST", "/v1/ipam/check", { body, timeoutMs: CHECK_TIMEOUT_MS }),

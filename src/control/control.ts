@@ -25,9 +25,9 @@ import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
 import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
 import { type Listing, type Page, findIn, listingOf, snapshotForUser } from "./state/listing.ts";
-import { spaceMapOf } from "./state/spaceMap.ts";
+import { spaceMapNamed } from "./state/spaceMap.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
-import { get, viewOf } from "./state/view.ts";
+import { type View, viewOf } from "./state/view.ts";
 import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
 import { type Caller, type Identity, type Outcome, SERVER, type Viewer, type Write } from "./write.ts";
 
@@ -137,14 +137,12 @@ export class Control {
 
   /** In order of names: those after `after` (default: all), at most `limit` of them. */
   async list<K extends Kind>(kind: K, viewer: Viewer, page: Page = {}): Promise<Listing<K>> {
-    await this.#parts.committer.settled();
-    return listingOf(this.#parts.committer.view, kind, viewer, page);
+    return this.read((view) => listingOf(view, kind, viewer, page));
   }
 
   /** Undefined if it is not there, or not this viewer's to see. */
   async find<K extends Kind>(kind: K, name: string, viewer: Viewer): Promise<ResourceOf<K> | undefined> {
-    await this.#parts.committer.settled();
-    return findIn(this.#parts.committer.view, kind, name, viewer);
+    return this.read((view) => findIn(view, kind, name, viewer));
   }
 
   /** Takes what a host says it reached. Throws `host-unknown`. */
@@ -158,10 +156,13 @@ export class Control {
 
   /** Every address of a network, by state; undefined if there is no such network. */
   async spaceMap(name: string): Promise<SpaceMap | undefined> {
+    return this.read((view) => spaceMapNamed(view, name));
+  }
+
+  /** What `look` makes of what is durable. */
+  async read<T>(look: (view: View) => T): Promise<T> {
     await this.#parts.committer.settled();
-    const { view } = this.#parts.committer;
-    const network = get(view, "network", name);
-    return network === undefined ? undefined : spaceMapOf(view, network);
+    return look(this.#parts.committer.view);
   }
 
   /** Compares what the store, the journals and the kernels of hosts say about addresses; see check/check.ts. */

@@ -50,6 +50,18 @@ export class Intervals implements UsedRuns {
     return interval !== undefined && interval.last >= from ? from : this.#at(this.#after(place))?.first;
   }
 
+  /** How many values from `first` to `last` are used; looks at each interval between them. */
+  countIn(first: bigint, last: bigint): bigint {
+    let sum = 0n;
+    for (let place = this.#locate(first); ; place = this.#after(place)) {
+      const interval = place.i < 0 ? undefined : this.#at(place);
+      if (interval === undefined && place.i >= 0) return sum;
+      if (interval === undefined || interval.last < first) continue;
+      if (interval.first > last) return sum;
+      sum += (interval.last < last ? interval.last : last) - (interval.first > first ? interval.first : first) + 1n;
+    }
+  }
+
   /** Marks `first` to `last` used; false, and nothing changed, if one of them is already. */
   take(first: bigint, last: bigint = first): boolean {
     const place = this.#locate(first);

@@ -62,6 +62,7 @@ export const REASONS = {
   "network-disabled": { status: 409, exit: 4 },
   "host-drained": { status: 409, exit: 4 },
   exhausted: { status: 409, exit: 4 },
+  "none-fits": { status: 409, exit: 4 },
   "qos-unsupported": { status: 409, exit: 4 },
   "feature-missing": { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },

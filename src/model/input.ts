@@ -9,6 +9,7 @@ import { host } from "./kinds/host.ts";
 import { membership, migration } from "./kinds/membership.ts";
 import { PhysicalSetting } from "./physical.ts";
 import { QosInput } from "./qos.ts";
+import { SELECTION } from "./selection.ts";
 
 const claimed = {
   ...Type.Pick(host.spec, [
@@ -57,7 +58,8 @@ export const EndpointPatch = strictObject({
   ...Type.Pick(endpoint.spec, ["securityGroups", "allowedAddresses", "labels"]).properties,
 });
 export const EndpointClaim = strictObject({
-  network: Type.String(),
+  network: Text("Its name; or `auto`: the server selects one."),
+  ...SELECTION,
   host: Type.String(),
   ...Type.Pick(endpoint.spec, ["owner", "ifname", "netns"]).properties,
   addresses: optional(

@@ -26,6 +26,7 @@ import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { PreflightRequest } from "./preflight.ts";
 import { type Value, strictObject } from "./schema.ts";
+import { AUTO_NETWORK, SelectRequest, checkSelection } from "./selection.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import { AttachRequest, HostReport } from "./status.ts";
 
@@ -66,6 +67,7 @@ const shapes = {
   apply: parserOf(input.ApplyRequest),
   attach: parserOf(AttachRequest),
   answer: parserOf(InventoryAnswer),
+  select: parserOf(SelectRequest),
 };
 
 /** Of what a writer says of a kind: alone, and as the body of its PUT. */
@@ -148,6 +150,7 @@ export function parseEndpointClaims(body: unknown): input.EndpointClaim[] {
 
 function canonicalClaim(claim: input.EndpointClaim, where: string): input.EndpointClaim {
   if (claim.workload !== undefined) checkName("workload", claim.workload, `${where}workload`);
+  checkSelection(claim, where);
   return {
     ...withLabels(claim, where),
     ...(claim.addresses === undefined ? {} : { addresses: canonicalIps(claim.addresses, `${where}addresses`) }),
@@ -161,12 +164,20 @@ export function parseReserve(body: unknown): input.ReserveRequest {
   return request.first === undefined ? request : { ...request, first: parseAddressOrMac(request.first, "first") };
 }
 
+/** The body of POST /v1/networks/select. */
+export function parseSelect(body: unknown): SelectRequest {
+  const request = shapes.select(body);
+  checkSelection(request);
+  return request;
+}
+
 /** What `weft attach` asks of an agent. */
 export function parseAttach(body: unknown): AttachRequest {
   checkQos(body, "");
   const request = withLabels(shapes.attach(body), "");
   if (request.owner !== undefined) checkName("endpoint", request.owner, "owner");
   if (request.workload !== undefined) checkName("workload", request.workload, "workload");
+  checkSelection(request);
   return request;
 }
 
@@ -238,6 +249,14 @@ export function checkName(kind: Kind | "workload", name: string, where: string):
       where,
       why: "container runtimes give it a meaning of their own",
       fix: `choose a name other than ${[...RESERVED].join(", ")}`,
+    });
+  }
+  if (kind === "network" && name === AUTO_NETWORK) {
+    throw new Fault("name-reserved", {
+      what: `"${name}" cannot be the name of a network`,
+      where,
+      why: "an attach writes it for any network that fits",
+      fix: "choose another name",
     });
   }
   return name;

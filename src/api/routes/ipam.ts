@@ -1,6 +1,8 @@
-// Routes about the address space: its map, the check of store, journals and kernels, and the hosts' answers to it.
-import { parseCheck, parseInventory } from "../../model/parse.ts";
-import { type Parts, type Route, hostOnly, jsonOf, missing } from "../route.ts";
+// Routes about the address space: its map, the selection of a network for an attach, the check of store, journals and
+// kernels, and the hosts' answers to it.
+import { selectedIn } from "../../control/select/selected.ts";
+import { parseCheck, parseInventory, parseSelect } from "../../model/parse.ts";
+import { type Parts, type Route, hostOnly, jsonOf, missing, viewerOf } from "../route.ts";
 
 export function ipamRoutes({ control }: Parts): Route[] {
   return [
@@ -23,6 +25,18 @@ export function ipamRoutes({ control }: Parts): Route[] {
         const map = await control.spaceMap(name);
         if (map !== undefined) return { body: map };
         throw missing("network", name);
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/networks/select",
+      summary: "In which order an attach to any network would select them, and why it would pass over the others.",
+      access: "user",
+      body: "SelectRequest",
+      answers: { 200: "Selected" },
+      async handle(call) {
+        const request = parseSelect(jsonOf(call));
+        return { body: await control.read((view) => selectedIn(view, request, viewerOf(call))) };
       },
     },
     {

@@ -52,10 +52,10 @@ const ENDPOINT_ROUTES: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/endpoints",
-    summary: "Makes an endpoint, or confirms the one of the same owner and interface.",
+    summary: "Makes an endpoint, or confirms the one of the same owner and interface; in any network that fits, too.",
     access: "host",
     body: "EndpointClaim",
-    answers: { 200: "Endpoint", 201: "Endpoint" },
+    answers: { 200: "Attached", 201: "Endpoint" },
     write: (call) => ({ verb: "attach", claim: parseEndpointClaim(jsonOf(call)), by: viewerOf(call) }),
   },
   {

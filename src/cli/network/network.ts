@@ -37,6 +37,7 @@ import { registerMembers } from "./members.ts";
 import { registerMigrations } from "./migration.ts";
 import { registerRanges } from "./range.ts";
 import { registerReservations, reservedUnder } from "./reserve.ts";
+import { registerSelect } from "./select.ts";
 import { wayFlags } from "./way.ts";
 
 export function register(noun: Command, cli: Cli): void {
@@ -54,6 +55,7 @@ export function register(noun: Command, cli: Cli): void {
   registerRanges(noun.command("range").description("Address ranges: list, add, resize, remove."), cli);
   registerReservations(noun, cli);
   registerExport(noun, cli);
+  registerSelect(noun, cli);
   registerDelete(noun, cli, "network", {
     about: "Delete networks.",
     force: "even if the network has endpoints; their workloads lose the interfaces",

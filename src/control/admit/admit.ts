@@ -13,7 +13,7 @@ import { commitGroup } from "./group/group.ts";
 import { drainHost, joinHost, setHost } from "./host/host.ts";
 import { advanceConversion } from "./network/convert.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
-import { attach, attachAll, detach, patchEndpoint } from "./workload/endpoint.ts";
+import { attachAll, attachAnywhere, detach, patchEndpoint } from "./workload/endpoint.ts";
 import { joinNetwork } from "./workload/membership.ts";
 import { migrate, reportMove } from "./workload/migrate.ts";
 
@@ -63,7 +63,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   join: (draft, { claim, by }) => joinHost(draft, claim, by),
   drain: (draft, { host, drained }) => drainHost(draft, host, drained),
   "set-host": (draft, { host, settings }) => setHost(draft, host, settings),
-  attach: (draft, { claim, by }) => attach(draft, claim, by),
+  attach: (draft, { claim, by }) => attachAnywhere(draft, claim, by),
   "attach-all": (draft, { claims, by }) => attachAll(draft, claims, by),
   "patch-endpoint": (draft, { name, patch }) => patchEndpoint(draft, name, patch),
   detach,

@@ -29,7 +29,7 @@ export class Draft {
   readonly context: Context;
   coming: Coming = NOTHING_COMING;
   readonly #author: string | undefined;
-  readonly #before = new Map<Key, Resource | undefined>();
+  #before = new Map<Key, Resource | undefined>();
 
   /** What `author`, if it is a user, makes is its own. */
   constructor(view: View, context: Context, author?: Identity) {
@@ -87,6 +87,22 @@ export class Draft {
 
   removeKey(key: Key): void {
     if (getKey(this.view, key) !== undefined) this.#apply({ remove: key });
+  }
+
+  /** What the work does; nothing of it if it throws. */
+  attempt<T>(work: () => T): T {
+    const outer = this.#before;
+    this.#before = new Map();
+    try {
+      const result = work();
+      for (const [key, old] of this.#before) if (!outer.has(key)) outer.set(key, old);
+      return result;
+    } catch (error) {
+      undoChanges(this.view, this.#before);
+      throw error;
+    } finally {
+      this.#before = outer;
+    }
   }
 
   /** What was there before, and is not any more. */

@@ -62,6 +62,9 @@ export type NetworkIndex = {
 };
 type PerFamilyBlocks = { readonly [F in Family]?: Block };
 
+/** How many leases can be given; quarantined ones only if nothing else is free. Beyond 2^53 rounded. */
+export type Leases = { readonly free: number; readonly quarantined: number };
+
 /** What of a view is indexed by the contents of networks. */
 export type NetworkIndexes = {
   readonly networks: Map<string, NetworkIndex>;
@@ -70,12 +73,15 @@ export type NetworkIndexes = {
   /** Ends of holds by the wall clock, and of quarantines by the other one (model/quarantine.ts), the next first. */
   readonly expiring: Sorted<Due>;
   readonly quarantines: Sorted<Due>;
+  /** Free leases by network and host (select/room.ts), until the next change of the network. */
+  readonly leases: Map<string, Map<string, Leases>>;
 };
 
 export function indexBlock(view: NetworkIndexes, block: Block, enters: boolean): void {
   const { network, host } = block.spec;
   const cidr = cidrOf(block.spec.cidr);
   if (cidr === undefined) return;
+  view.leases.delete(network);
   const index = networkIndex(view, network);
   mark(index.carved[cidr.family], cidr.base, lastOf(cidr).value, enters);
   const blocks: { [F in Family]?: Block } = { ...index.blocks.get(host) };
@@ -90,6 +96,7 @@ export function indexBlock(view: NetworkIndexes, block: Block, enters: boolean):
 export function indexEndpoint(view: NetworkIndexes, endpoint: Endpoint, enters: boolean): void {
   const { name } = endpoint;
   const { network, host, mac, addresses, tenant } = endpoint.spec;
+  view.leases.delete(network);
   const index = networkIndex(view, network);
   own(index.endpoints, name, endpoint, enters);
   if (note(index.macs, mac, name, enters)) mark(index.blocked.mac, macValue(mac), macValue(mac), enters);
@@ -107,6 +114,7 @@ export function indexEndpoint(view: NetworkIndexes, endpoint: Endpoint, enters: 
 
 export function indexHold(view: NetworkIndexes, hold: Hold, enters: boolean): void {
   const { network, expiresAtMs } = hold.spec;
+  view.leases.delete(network);
   const index = networkIndex(view, network);
   const { space, first, last } = spanOf(hold);
   mark(index.blocked[space], first, last, enters);
@@ -117,6 +125,7 @@ export function indexHold(view: NetworkIndexes, hold: Hold, enters: boolean): vo
 
 export function indexFreed(view: NetworkIndexes, freed: Freed, enters: boolean): void {
   const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
+  view.leases.delete(network);
   const index = networkIndex(view, network);
   for (const text of quarantinedOf(freed)) own(index.freed, text, freed.name, enters);
   note(index.former, endpoint, freed.name, enters);
@@ -135,6 +144,7 @@ export function indexFreed(view: NetworkIndexes, freed: Freed, enters: boolean):
 /** What a reservation has of its parent is in the parent's index. */
 export function indexReservation(view: NetworkIndexes, { name, spec }: Network, enters: boolean): void {
   if (spec.reservedFrom === undefined) return;
+  view.leases.delete(spec.reservedFrom);
   const index = networkIndex(view, spec.reservedFrom);
   include(index.reservations, name, enters);
   for (const { space, first, last } of piecesOf(spec)) {

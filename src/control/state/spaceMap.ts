@@ -17,11 +17,17 @@ import { capacity, defaultGateway, sliceAt, usableBounds } from "../../ipam/allo
 import { type Interval, type Intervals, intervalsOf } from "../../ipam/intervals.ts";
 import { excludedOf } from "../admit/address/lease.ts";
 import { type NetworkIndex, piecesOf } from "./networkIndex.ts";
-import { type View, getKey } from "./view.ts";
+import { type View, get, getKey } from "./view.ts";
 
 type Paint = Interval & { readonly state: string; readonly host?: string };
 /** A piece from which addresses are given, with its own gateway: a subnet, a block, or a slice of one. */
 type Part = { readonly cidr: Cidr; readonly gateway: bigint | undefined; readonly host?: string };
+
+/** Undefined if there is no such network. */
+export function spaceMapNamed(view: View, name: string): SpaceMap | undefined {
+  const network = get(view, "network", name);
+  return network === undefined ? undefined : spaceMapOf(view, network);
+}
 
 export function spaceMapOf(view: View, network: Network): SpaceMap {
   const { name, spec } = network;

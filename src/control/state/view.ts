@@ -86,6 +86,7 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     expiring: new Sorted(byTime),
     quarantines: new Sorted(byTime),
     principals: new Map(),
+    leases: new Map(),
     lists: new Map(),
     names: new Map(),
   };
@@ -212,6 +213,7 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
   },
   network(view, network, enters) {
     const { vni, vrf, parent, vlan, outerVlan, isolated } = network.spec;
+    view.leases.delete(network.name);
     if (vni !== undefined && (enters || !isHeld(view, vni, vrf, network.name)))
       indexVni(view, vni, keyOfResource(network), enters);
     // Of islands there may be several.

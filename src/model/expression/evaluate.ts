@@ -6,35 +6,35 @@ import { patternOf } from "./pattern.ts";
 import { comparisonText, requirementText } from "./text.ts";
 
 export type Field = string | number | readonly string[] | undefined;
-/** The fields of one thing. */
-export type Fields = (name: string) => Field;
+/** How a field of that name is read from a thing: asked once for each name, then for every thing. */
+export type Resolve<T> = (name: string) => (thing: T) => Field;
 
-export type Test = (fields: Fields) => boolean;
+export type Test<T> = (thing: T) => boolean;
 
-export function testOf(requirement: Requirement): Test {
+export function testOf<T>(requirement: Requirement, resolve: Resolve<T>): Test<T> {
   switch (requirement.kind) {
     case "compare":
-      return comparing(requirement.compare);
+      return comparing(requirement.compare, resolve);
     case "not": {
-      const part = testOf(requirement.part);
-      return (fields) => !part(fields);
+      const part = testOf(requirement.part, resolve);
+      return (thing) => !part(thing);
     }
-    case "all": {
-      const parts = requirement.parts.map(testOf);
-      return (fields) => parts.every((part) => part(fields));
-    }
+    case "all":
     case "any": {
-      const parts = requirement.parts.map(testOf);
-      return (fields) => parts.some((part) => part(fields));
+      const parts = requirement.parts.map((part) => testOf(part, resolve));
+      return requirement.kind === "all"
+        ? (thing) => parts.every((part) => part(thing))
+        : (thing) => parts.some((part) => part(thing));
     }
   }
 }
 
-function comparing({ field, sign, value }: Comparison): Test {
+function comparing<T>({ field, sign, value }: Comparison, resolve: Resolve<T>): Test<T> {
+  const read = resolve(field);
   const fits = typeof value === "number" ? fittingNumber(sign, value) : fittingText(sign, value);
   const isInverse = sign === "!=";
-  return (fields) => {
-    const found = fields(field);
+  return (thing) => {
+    const found = read(thing);
     if (found === undefined) return false;
     // Of several values, one has to fit; none may be what must not be.
     if (typeof found !== "object") return fits(found);
@@ -76,15 +76,17 @@ export function numberOf(found: string | number): number | undefined {
 }
 
 /** Why a requirement does not hold: its first part that does not, with what was found; undefined if it holds. */
-export function whyNot(requirement: Requirement, fields: Fields): string | undefined {
-  if (testOf(requirement)(fields)) return undefined;
+export function whyNot<T>(requirement: Requirement, resolve: Resolve<T>, thing: T): string | undefined {
+  if (testOf(requirement, resolve)(thing)) return undefined;
   switch (requirement.kind) {
     case "compare":
-      return whyNotComparison(requirement.compare, fields);
+      return whyNotComparison(requirement.compare, resolve(requirement.compare.field)(thing));
     case "all":
-      return requirement.parts.map((part) => whyNot(part, fields)).find((why) => why !== undefined);
-    case "any":
-      return `none of ${requirement.parts.length} alternatives holds: ${whyNot(firstOf(requirement.parts), fields)}`;
+      return requirement.parts.map((part) => whyNot(part, resolve, thing)).find((why) => why !== undefined);
+    case "any": {
+      const first = whyNot(firstOf(requirement.parts), resolve, thing);
+      return `none of ${requirement.parts.length} alternatives holds: ${first}`;
+    }
     case "not":
       return `${requirementText(requirement.part)} holds, and must not`;
   }
@@ -96,8 +98,7 @@ function firstOf(parts: readonly Requirement[]): Requirement {
   return first;
 }
 
-function whyNotComparison(compare: Comparison, fields: Fields): string {
-  const found = fields(compare.field);
+function whyNotComparison(compare: Comparison, found: Field): string {
   const text = comparisonText(compare);
   if (found === undefined) return `${text}: it has no ${compare.field}`;
   return `${text}: its ${compare.field} is ${shown(found)}`;
@@ -111,33 +112,35 @@ function shown(found: string | number | readonly string[]): string {
   return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
 }
 
-export type Score = (fields: Fields) => number;
+export type Score<T> = (thing: T) => number;
 
 /** Not a number after a division by zero, and where numbers grow beyond all measure. */
-export function scoreOf(rank: Rank): Score {
-  const score = scoring(rank);
-  return (fields) => {
-    const value = score(fields);
+export function scoreOf<T>(rank: Rank, resolve: Resolve<T>): Score<T> {
+  const score = scoring(rank, resolve);
+  return (thing) => {
+    const value = score(thing);
     return Number.isFinite(value) ? value : Number.NaN;
   };
 }
 
-function scoring(rank: Rank): Score {
+function scoring<T>(rank: Rank, resolve: Resolve<T>): Score<T> {
   switch (rank.kind) {
     case "number":
       return () => rank.value;
-    case "field":
-      return (fields) => {
-        const found = fields(rank.field);
+    case "field": {
+      const read = resolve(rank.field);
+      return (thing) => {
+        const found = read(thing);
         return (typeof found === "object" || found === undefined ? undefined : numberOf(found)) ?? 0;
       };
+    }
     case "minus": {
-      const part = scoring(rank.part);
-      return (fields) => -part(fields);
+      const part = scoring(rank.part, resolve);
+      return (thing) => -part(thing);
     }
     case "binary": {
-      const [left, right, apply] = [scoring(rank.left), scoring(rank.right), APPLY[rank.sign]];
-      return (fields) => apply(left(fields), right(fields));
+      const [left, right, apply] = [scoring(rank.left, resolve), scoring(rank.right, resolve), APPLY[rank.sign]];
+      return (thing) => apply(left(thing), right(thing));
     }
   }
 }

@@ -10,7 +10,7 @@ export type Comparison = {
   readonly value: number | string;
 };
 const COMPARISON_SIGNS = ["=", "!=", ">", "<", ">=", "<=", "@>"] as const;
-export type ComparisonSign = (typeof COMPARISON_SIGNS)[number];
+type ComparisonSign = (typeof COMPARISON_SIGNS)[number];
 
 /** `all` and `any` have at least two parts. */
 export type Requirement =

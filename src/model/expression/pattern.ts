@@ -8,11 +8,32 @@ type Piece = { readonly character: string } | "one" | "many";
 
 export function patternOf(pattern: string): Pattern {
   const pieces = piecesOf(pattern);
-  if (pieces.every((piece) => typeof piece === "object")) {
-    const plain = pieces.map(({ character }) => character).join("");
-    return (text) => text === plain;
+  if (pieces.includes("one")) return (text) => matches(pieces, text);
+  const [first = "", ...rest] = runsOf(pieces);
+  const last = rest.pop();
+  if (last === undefined) return (text) => text === first;
+  return (text) => {
+    const end = text.length - last.length;
+    if (end < first.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+    let at = first.length;
+    // Each as early as it can be leaves most for those after it.
+    for (const run of rest) {
+      const found = text.indexOf(run, at);
+      if (found < 0 || found + run.length > end) return false;
+      at = found + run.length;
+    }
+    return true;
+  };
+}
+
+/** What stands before, between and after the stars. */
+function runsOf(pieces: readonly Piece[]): string[] {
+  const runs = [""];
+  for (const piece of pieces) {
+    if (piece === "many") runs.push("");
+    else if (piece !== "one") runs.push((runs.pop() ?? "") + piece.character);
   }
-  return (text) => matches(pieces, text);
+  return runs;
 }
 
 function piecesOf(pattern: string): Piece[] {

@@ -30,6 +30,7 @@ GET /v1/networks/{name}                 own other admin
 PUT /v1/networks/{name}                 admin
 DELETE /v1/networks/{name}              admin
 GET /v1/networks/{name}/map             admin
+POST /v1/networks/select                admin
 POST /v1/networks/{name}/reservations   admin
 GET /v1/hosts                           own other admin
 GET /v1/hosts/{name}                    own other admin

@@ -127,24 +127,24 @@ test("hosts' own addresses are given, or allocated one per host and subnet; endp
     allHostAddresses((await specOf(lab, name)) ?? {}).map(({ host, address }) => `${host} ${address}`);
   const held = async () => (await lab.snapshot()).holds.map(({ spec }) => `${spec.owner} ${spec.first}`).sort();
   const subnets = [{ cidr: "10.7.0.0/24" }, { cidr: "fd07::/64" }];
-  await lab.put("auto", { subnets, placement: "host", hostAddresses: "auto" });
+  await lab.put("automatic", { subnets, placement: "host", hostAddresses: "auto" });
   const both = ["h1 10.7.0.1/24", "h1 fd07::1/64", "h2 10.7.0.2/24", "h2 fd07::2/64"];
-  assert.deepEqual(await addresses("auto"), both);
-  const spec = await specOf(lab, "auto");
+  assert.deepEqual(await addresses("automatic"), both);
+  const spec = await specOf(lab, "automatic");
   assert.deepEqual([spec?.hosts, spec?.subnets.map(({ gateway }) => gateway)], [["*"], ["none", "none"]]);
   assert.deepEqual(await held(), ["h1 10.7.0.1", "h1 fd07::1", "h2 10.7.0.2", "h2 fd07::2"]);
-  assert.deepEqual((await lab.attach("auto", "h1", "web")).spec.addresses, ["10.7.0.3", "fd07::3"]);
+  assert.deepEqual((await lab.attach("automatic", "h1", "web")).spec.addresses, ["10.7.0.3", "fd07::3"]);
   // A host that joins gets its own, one that goes gives it back; a put keeps what there is.
   await lab.join(3);
-  assert.deepEqual(await addresses("auto"), [...both, "h3 10.7.0.4/24", "h3 fd07::4/64"]);
+  assert.deepEqual(await addresses("automatic"), [...both, "h3 10.7.0.4/24", "h3 fd07::4/64"]);
   await lab.control.write({ verb: "delete", kind: "host", name: "h2" });
-  await lab.put("auto", { subnets, placement: "host", hostAddresses: "auto", hosts: ["h3"] });
-  assert.deepEqual(await addresses("auto"), ["h3 10.7.0.4/24", "h3 fd07::4/64"]);
+  await lab.put("automatic", { subnets, placement: "host", hostAddresses: "auto", hosts: ["h3"] });
+  assert.deepEqual(await addresses("automatic"), ["h3 10.7.0.4/24", "h3 fd07::4/64"]);
   assert.deepEqual(await held(), ["h3 10.7.0.4", "h3 fd07::4"]);
-  const span = { network: "auto", first: "10.7.0.4" };
+  const span = { network: "automatic", first: "10.7.0.4" };
   await refuses(lab, "in-use", /is the address of host "h3"/, () => lab.control.write({ verb: "release", span }));
   const hostMac = { mac: "0a:5b:0a:07:00:04" };
-  await refuses(lab, "address-taken", /host "h3"/, () => lab.attach("auto", "h1", "thief", hostMac));
+  await refuses(lab, "address-taken", /host "h3"/, () => lab.attach("automatic", "h1", "thief", hostMac));
   const given = (address: string, more: Partial<NetworkInput> = {}): NetworkInput => ({
     subnets: [{ cidr: "10.9.0.0/24" }],
     placement: "host",

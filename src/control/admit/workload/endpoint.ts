@@ -9,6 +9,7 @@ import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
 import { someLabels } from "../../../model/labels.ts";
 import { allHostAddresses, hostMac } from "../../../model/carrying.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
+import { AUTO_NETWORK } from "../../../model/selection.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
 import { checkAble } from "../../../model/lacking.ts";
 import { endpointName } from "../../../model/resource.ts";
@@ -29,12 +30,13 @@ import { checkCarries } from "../network/carries.ts";
 import { lastMeeting, refusalOf } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
 import { policyFields } from "../group/group.ts";
+import { attachEach, attachSelected } from "./selected.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
-export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
+function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
   const { view } = draft;
   const name = nameIn(view, claim);
-  if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
+  checkHost(claim, by);
   const host = existing(view, "host", claim.host, "host");
   const network = existing(view, "network", claim.network, "network");
   if (!claim.netns.startsWith("/") || claim.netns.includes("\0")) {
@@ -91,15 +93,34 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   return endpoint;
 }
 
+/** The same; of a claim that names no network, the endpoint, or the local network that its host allocates in. */
+export function attachAnywhere(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint | Network {
+  if (claim.network !== AUTO_NETWORK) return attach(draft, claim, by);
+  checkHost(claim, by);
+  const isLocalPossible = by.role === "host";
+  return attachSelected(draft, claim, { isLocalPossible, attach: (named) => attach(draft, named, by) });
+}
+
 /** All of them or none. */
 export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Viewer): undefined {
   const names = new Set<string>();
-  for (const [i, claim] of claims.entries()) {
-    const name = endpointName(claim.owner, claim.ifname);
+  for (const { owner, ifname } of claims) {
+    const name = endpointName(owner, ifname);
     if (names.has(name)) throw taken(name, "it is listed twice");
     names.add(name);
-    within(`endpoints[${i}]`, () => attach(draft, claim, by));
   }
+  const options = { isLocalPossible: false, attach: (claim: EndpointClaim) => attach(draft, claim, by) };
+  attachEach(draft, claims, (claim, i) =>
+    within(`endpoints[${i}]`, () => {
+      if (claim.network !== AUTO_NETWORK) return attach(draft, claim, by);
+      checkHost(claim, by);
+      return attachSelected(draft, claim, options);
+    }),
+  );
+}
+
+function checkHost(claim: EndpointClaim, by: Viewer): void {
+  if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
 }
 
 /** Changes what may change while an endpoint is attached. */

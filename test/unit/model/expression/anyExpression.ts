@@ -1,7 +1,7 @@
 // Random requirements, ranks and fields, and a naive reading of them that shares no code with the one that is tested.
 import fc from "fast-check";
 import type { Comparison, Rank, Requirement } from "../../../../src/model/expression/parse.ts";
-import type { Field, Fields } from "../../../../src/model/expression/evaluate.ts";
+import type { Field } from "../../../../src/model/expression/evaluate.ts";
 
 const NAMES = ["NAME", "FREE_LEASES", "zone", "a.b", "_x1", 'LABEL("example.com/tier-1")'];
 const name = fc.constantFrom(...NAMES);
@@ -51,6 +51,8 @@ const field: fc.Arbitrary<Field> = fc.oneof(
   fc.array(word, { maxLength: 3 }),
   fc.constantFrom("5", "-5", "1e2", "x5", undefined),
 );
+export type Fields = (name: string) => Field;
+export const ofFields = (name: string) => (fields: Fields) => fields(name);
 export const anyFields: fc.Arbitrary<Fields> = fc
   .tuple(...NAMES.map(() => field))
   .map((values) => (asked) => values[NAMES.indexOf(asked)]);

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Fields, scoreOf, testOf, whyNot } from "../../../../src/model/expression/evaluate.ts";
+import { scoreOf, testOf, whyNot } from "../../../../src/model/expression/evaluate.ts";
 import { parseRank, parseRequirement } from "../../../../src/model/expression/parse.ts";
 import { patternOf } from "../../../../src/model/expression/pattern.ts";
 import { rankText, requirementText } from "../../../../src/model/expression/text.ts";
 import { EXPRESSION_MAX } from "../../../../src/model/expression/tokens.ts";
 import { Fault } from "../../../../src/model/fault.ts";
-import { anyFields, anyRank, anyRequirement, naiveHolds, naiveScore } from "./anyExpression.ts";
+import { type Fields, anyFields, anyRank, anyRequirement, naiveHolds, naiveScore, ofFields } from "./anyExpression.ts";
 
 const blue: Readonly<Record<string, string | number | readonly string[]>> = {
   NAME: "blue",
@@ -20,8 +20,8 @@ const blue: Readonly<Record<string, string | number | readonly string[]>> = {
   'LABEL("example.com/tier")': "gold",
 };
 const ofBlue: Fields = (name) => blue[name];
-const holds = (text: string) => testOf(parseRequirement(text))(ofBlue);
-const score = (text: string) => scoreOf(parseRank(text))(ofBlue);
+const holds = (text: string) => testOf(parseRequirement(text), ofFields)(ofBlue);
+const score = (text: string) => scoreOf(parseRank(text), ofFields)(ofBlue);
 
 test("requirements, as OpenNebula's users write them", () => {
   for (const text of [
@@ -127,12 +127,12 @@ test("hostile text is answered at once", () => {
   assert.match(faultOf(() => parseRequirement(deep(65))).message, /more than 64 levels/);
   const long = Array.from({ length: 500 }, (_, i) => `A=${i % 10}`).join("|");
   assert.equal(
-    testOf(parseRequirement(long))(() => 5),
+    testOf(parseRequirement(long), ofFields)(() => 5),
     true,
   );
   const sum = Array.from({ length: 2000 }, () => "1").join("+");
   assert.equal(
-    scoreOf(parseRank(sum))(() => undefined),
+    scoreOf(parseRank(sum), ofFields)(() => undefined),
     2000,
   );
 });
@@ -166,8 +166,8 @@ test("a requirement holds where a naive reading says so, and says why where it d
   fc.assert(
     fc.property(anyRequirement, anyFields, (requirement, fields) => {
       const expected = naiveHolds(requirement, fields);
-      assert.equal(testOf(requirement)(fields), expected);
-      assert.equal(whyNot(requirement, fields) === undefined, expected);
+      assert.equal(testOf(requirement, ofFields)(fields), expected);
+      assert.equal(whyNot(requirement, ofFields, fields) === undefined, expected);
     }),
     { numRuns: 2000 },
   );
@@ -176,14 +176,14 @@ test("a requirement holds where a naive reading says so, and says why where it d
 test("a rank comes to what a naive reading says", () => {
   fc.assert(
     fc.property(anyRank, anyFields, (rank, fields) => {
-      assert.equal(scoreOf(rank)(fields) + 0, naiveScore(rank, fields) + 0);
+      assert.equal(scoreOf(rank, ofFields)(fields) + 0, naiveScore(rank, fields) + 0);
     }),
     { numRuns: 2000 },
   );
 });
 
 test("why a requirement does not hold: the first part that fails, with what was found", () => {
-  const why = (text: string) => whyNot(parseRequirement(text), ofBlue);
+  const why = (text: string) => whyNot(parseRequirement(text), ofFields, ofBlue);
   assert.equal(why("FREE_LEASES > 20 & NAME = x"), "FREE_LEASES > 20: its FREE_LEASES is 12");
   assert.equal(why("NAME = blue & CLUSTER = west"), 'CLUSTER = "west": its CLUSTER is east, north');
   assert.equal(why("tier = gold"), 'tier = "gold": it has no tier');
