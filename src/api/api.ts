@@ -1,9 +1,10 @@
 // The HTTP server: registers routes, and turns every error into a problem (RFC 9457). Every route that does not say
 // that it is open needs a token. The framework parses no body and checks no schema: model/parse.ts does, and names the
 // wrong field.
+import type { IncomingMessage } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Control } from "../control/control.ts";
-import type { Identity } from "../control/write.ts";
+import type { Caller } from "../control/write.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { ClaimLines } from "./claims.ts";
@@ -13,6 +14,7 @@ import { type Answer, type Call, type Route, answerOf, checkAccess } from "./rou
 import { addressRoutes } from "./routes/addresses.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { hostRoutes } from "./routes/hosts.ts";
+import { loginRoutes } from "./routes/logins.ts";
 import { ipamRoutes } from "./routes/ipam.ts";
 import { processRoutes } from "./routes/process.ts";
 import { resourceRoutes } from "./routes/resources.ts";
@@ -26,6 +28,8 @@ export type ApiOptions = {
   readonly metrics?: Metrics;
   /** More routes, like another system's paths. */
   readonly routes?: readonly Route[];
+  /** Whether it came over the server's own socket, which only root can open. Default: none did. */
+  readonly isLocal?: (request: IncomingMessage) => boolean;
   /** Called with every internal error, because the answer does not show it. */
   readonly onError?: (error: unknown) => void;
 };
@@ -39,6 +43,7 @@ const ROUTES = [
   addressRoutes,
   hostRoutes,
   ipamRoutes,
+  loginRoutes,
 ] as const;
 
 /** Largest request: an apply of several thousand networks. */
@@ -63,16 +68,22 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   routes.push(openApiRoute(routes, options.version));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_, body, done) => done(null, body));
-  for (const route of routes) if (route.isOpenEnded === undefined) register(app, control, route);
+  const prove = (request: FastifyRequest) => {
+    // Of a connection that has just ended nothing is known: that it has no address does not make it the socket's.
+    const from = options.isLocal?.(request.raw) === true ? "unix" : (request.ip ?? "unknown");
+    return { prove: () => control.caller(tokenOf(request), from), from };
+  };
+  const by: Proving = { control, prove };
+  for (const route of routes) if (route.isOpenEnded === undefined) register(app, by, route);
   void app.register((scope, _, done) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("*", (__, ___, parsed) => parsed(null));
-    for (const route of routes) if (route.isOpenEnded === true) register(scope, control, route);
+    for (const route of routes) if (route.isOpenEnded === true) register(scope, by, route);
     done();
   });
   app.setErrorHandler((error, _, reply) => sendProblem(reply, faultOfFramework(error), options));
   app.setNotFoundHandler((request, reply) => {
-    control.identify(tokenOf(request));
+    prove(request).prove();
     return notFound(routes, request, reply, options);
   });
   const closed = new AbortController();
@@ -99,18 +110,27 @@ function openApiRoute(routes: readonly Route[], version: string): Route {
   };
 }
 
-function register(app: FastifyInstance, control: Control, route: Route): void {
+type Proving = {
+  readonly control: Control;
+  /** Who asks: known or refused when it is called. */
+  readonly prove: (request: FastifyRequest) => { readonly prove: () => Caller; readonly from: string };
+};
+
+function register(app: FastifyInstance, { control, prove }: Proving, route: Route): void {
   // Identified before the body is read, so that a client without a token cannot send megabytes.
-  const identities = new WeakMap<FastifyRequest, Identity>();
+  const callers = new WeakMap<FastifyRequest, Caller>();
   app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
+    ...(route.bodyLimit === undefined ? {} : { bodyLimit: route.bodyLimit }),
     onRequest: (request, _, done) => {
-      if (route.access !== "open") identities.set(request, control.identify(tokenOf(request)));
+      if (route.access !== "open") callers.set(request, prove(request).prove());
       done();
     },
     handler: async (request, reply) => {
-      const call = callOf(request, identities.get(request) ?? { role: "admin" });
+      const proof = prove(request);
+      const nobody: Caller = { identity: { role: "admin" }, credential: "none", from: proof.from };
+      const call = callOf(request, callers.get(request) ?? nobody, proof.prove);
       checkAccess(call, route.access);
       if (route.query !== "any") checkQuery(call, route.query ?? {});
       const answer =
@@ -122,12 +142,13 @@ function register(app: FastifyInstance, control: Control, route: Route): void {
   });
 }
 
-function callOf(request: FastifyRequest, identity: Identity): Call {
+function callOf(request: FastifyRequest, caller: Caller, prove: () => Caller): Call {
   // The router and the query parser give text by name; a name given twice gives a list, of which the last counts.
   const params = request.params as Record<string, string>;
   return {
-    identity,
-    caller: { identity, credential: "token", from: request.ip },
+    identity: caller.identity,
+    caller,
+    prove,
     token: tokenOf(request),
     params,
     name: params["name"] ?? "",
@@ -187,6 +208,7 @@ function sendProblem(reply: FastifyReply, error: unknown, options: ApiOptions): 
   if (problem.reason === "internal") options.onError?.(error);
   const status = error instanceof StatusFault ? error.status : problem.status;
   // A client without a token must not continue to send.
+  if (problem.retryAfterSeconds !== undefined) reply.header("retry-after", problem.retryAfterSeconds);
   if (status === 401) reply.headers({ "www-authenticate": "Bearer", connection: "close" });
   void reply
     .code(status)

@@ -40,10 +40,10 @@ export class ClaimLines {
       answers: { 200: { type: "application/x-ndjson" } },
       // The host may have lost its right since it opened the connection.
       handle: (call) => ({
-        stream: this.#serve(() => ({
-          ...call.caller,
-          identity: viewerOf({ identity: this.#control.identify(call.token) }),
-        })),
+        stream: this.#serve(() => {
+          const caller = call.prove();
+          return { ...caller, identity: viewerOf(caller) };
+        }),
       }),
     };
   }

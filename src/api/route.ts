@@ -30,6 +30,8 @@ export type Call = {
   readonly identity: Identity;
   /** Of writes: the identity, by what it was proved, and from where. */
   readonly caller: Caller;
+  /** Who asks, found out again: a right may have ended since a long request began. */
+  readonly prove: () => Caller;
   readonly token: string | undefined;
   readonly params: Readonly<Record<string, string>>;
   /** The `{name}` of the path; "" of a path without one. */
@@ -58,6 +60,8 @@ type Described = {
   readonly query?: Readonly<Record<string, string>> | "any";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: SchemaName;
+  /** Largest body, where it is less than for others: it is refused before it is read. */
+  readonly bodyLimit?: number;
   /** The body is not waited for: what answers reads it as it comes. */
   readonly isOpenEnded?: true;
   /** Schemas of good answers by status. */

@@ -6,6 +6,7 @@ import * as preflight from "../model/preflight.ts";
 import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
+import * as login from "../model/login.ts";
 import {
   ALL_KINDS,
   LISTS,
@@ -135,6 +136,13 @@ export const SCHEMAS = {
   Selected,
   Done: strictObject({ revision: Revision }),
   Heard: strictObject({ revision: Revision, ...Patience }),
+  LoginRequest: login.LoginRequest,
+  LoggedIn: login.LoggedIn,
+  TokenRequest: login.TokenRequest,
+  TokenMade: login.TokenMade,
+  Credentials: login.Credentials,
+  PasswordRequest: login.PasswordRequest,
+  WhoAmI: login.WhoAmI,
   Version: strictObject({ version: Type.String(), cluster: Type.String() }),
   Problem: strictObject(
     {
@@ -148,6 +156,7 @@ export const SCHEMAS = {
       why: optional(Type.String()),
       fix: Type.String(),
       blockers: optional(Texts("What stands in the way.")),
+      retryAfterSeconds: optional(Count),
     },
     "RFC 9457",
   ),

@@ -130,6 +130,31 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
   ],
   "Access:": [
     {
+      name: "login",
+      about: "log in to a cluster, and keep what that gives in a context",
+      load: async () => ({ register: (await import("./login/login.ts")).registerLogin }),
+    },
+    {
+      name: "logout",
+      about: "end the login of a context",
+      load: async () => ({ register: (await import("./login/login.ts")).registerLogout }),
+    },
+    {
+      name: "whoami",
+      about: "show as whom the server knows you",
+      load: async () => ({ register: (await import("./login/login.ts")).registerWhoAmI }),
+    },
+    {
+      name: "token",
+      about: "credentials by name, for programs: create, list, delete",
+      load: () => import("./login/token.ts"),
+    },
+    {
+      name: "user",
+      about: "users: list, show, create, delete, passwd",
+      load: () => import("./login/user.ts"),
+    },
+    {
       name: "context",
       about: "the clusters that you work with: list, use, add, remove",
       load: () => import("./login/context.ts"),

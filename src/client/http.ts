@@ -27,7 +27,7 @@ export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** With its query, percent-encoded. */
   readonly path: string;
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;

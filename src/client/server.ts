@@ -15,7 +15,11 @@ import type { ClusterStatus } from "../model/status.ts";
 import { type Ask, askWith, type Call, httpClient, type HttpClient, itemsAt } from "./http.ts";
 
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
-export type ServerLocation = { readonly url: string; readonly token: string };
+export type ServerLocation = {
+  readonly url: string;
+  /** Absent: none is needed, on the socket of a server on this machine. */
+  readonly token?: string;
+};
 
 type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
 
@@ -43,7 +47,7 @@ export type ServerClient = ReturnType<typeof serverClient>;
 /** Calls with the right of `token`. Nothing is connected before the first. */
 export function serverClient({ url, token }: ServerLocation) {
   const http = httpTo(url);
-  const ask = askWith(http, () => token);
+  const ask = askWith(http, token === undefined ? undefined : () => token);
   return {
     /** All of a kind, or those with these labels, over as many pages as it takes. */
     list: <K extends Kind>(kind: K, labels?: string) => listAll(ask, kind, labels),

@@ -19,7 +19,7 @@ type HttpTransport = Transport & {
  * whose answer was lost can be repeated.
  */
 export function httpTransport(
-  place: ServerLocation & { readonly proposed?: string; readonly clock: Clock },
+  place: ServerLocation & { readonly token: string; readonly proposed?: string; readonly clock: Clock },
 ): HttpTransport {
   const http = httpTo(place.url);
   let { token, proposed } = place;

@@ -21,6 +21,8 @@ import { acceptHistoryOf, joinWith } from "./hosts/joins.ts";
 import type { LivenessSettings } from "./hosts/liveness.ts";
 import { type ReclaimOptions, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
 import { type ControlOptions, type Parts, assemble } from "./parts.ts";
+import { callerOf } from "./logins/caller.ts";
+import { type Logins, secretsWith } from "./logins/logins.ts";
 import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
 import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
@@ -48,11 +50,9 @@ export class Control {
     await control.#begin();
     return control;
   }
-
   private constructor(parts: Parts) {
     this.#parts = parts;
   }
-
   /** A disk on which nothing can be written now is still one to read from. */
   async #begin(): Promise<void> {
     const { secret, begun } = this.#parts.histories.beginning();
@@ -82,7 +82,7 @@ export class Control {
   /** As `write`, for this caller: refused where the caller lacks a right. */
   async writeAs(caller: Caller, write: Asked, options: WriteOptions = {}): Promise<Outcome> {
     if (write.verb === "delete" && write.kind === "host") return removeHost(this.#parts, write, { ...options, caller });
-    return this.#parts.committer.submit({ write, caller, ...options });
+    return this.#parts.committer.submit({ write, caller, ...options, ...secretsWith(write) });
   }
 
   /**
@@ -108,7 +108,7 @@ export class Control {
     await this.#parts.committer.settled();
     const { view } = this.#parts.committer;
     if (viewer.role === "admin") return fullSnapshot(view);
-    if (viewer.role === "user") return snapshotForUser(view, viewer.user);
+    if (viewer.role === "user") return snapshotForUser(view, viewer);
     if (known !== undefined) this.#parts.histories.check(viewer.host, known);
     const history = this.#parts.histories.current;
     return { ...snapshotFor(view, viewer.host), ...(history === undefined ? {} : { history }) };
@@ -197,19 +197,22 @@ export class Control {
     return this.#parts.store.leases(query);
   }
 
-  /** Ends quarantines and holds whose time has come, until the signal aborts. */
-  async expireOn(signal: AbortSignal): Promise<void> {
-    await expireOn(this.#parts.committer, this.#parts.clock, this.#parts.quarantineTime, signal);
+  /** Ends quarantines and holds whose time has come, and moves conversions on, until the signal aborts. */
+  async tendOn(signal: AbortSignal): Promise<void> {
+    const { committer, clock, quarantineTime } = this.#parts;
+    await Promise.all([expireOn(committer, clock, quarantineTime, signal), convertOn(this.#parts, signal)]);
   }
-
-  /** Moves conversions from phase to phase, until the signal aborts. */
-  async convertOn(signal: AbortSignal): Promise<void> {
-    await convertOn(this.#parts, signal);
-  }
-
   /** The owner of the token; a Fault `token-wrong` if there is none. */
   identify(token: string | undefined): Identity {
-    return this.#parts.credentials.identify(token);
+    return this.caller(token, "").identity;
+  }
+  /** Who asks, by the token and from where; on the server's own socket (`unix`) root needs none. */
+  caller(token: string | undefined, from: string): Caller {
+    return callerOf(this.#parts, token, from);
+  }
+  /** Logins and tokens of people. */
+  get logins(): Logins {
+    return this.#parts.logins;
   }
   /** Whether a token of this role was ever set in this store. */
   hasToken(role: Role): boolean {

@@ -15,6 +15,7 @@ import { Credentials } from "./hosts/credentials.ts";
 import { HostLifecycle } from "./hosts/hostLifecycle.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness.ts";
 import { Prefixes } from "./hosts/prefixes.ts";
+import { type LoginOptions, Logins } from "./logins/logins.ts";
 import { Forecast } from "./report/forecast.ts";
 import type { View } from "./state/view.ts";
 
@@ -29,6 +30,8 @@ export type ControlOptions = {
   readonly groupBase?: GroupBase /** Of multicast groups that follow from VNIs. Default: GROUP_BASE. */;
   /** Changes that a watching host may be behind before it has to list again. Default: WINDOW_CHANGES. */
   readonly history?: number;
+  /** What a password costs, and how long a login lasts. */
+  readonly logins?: LoginOptions;
   /** When a host is suspect, lost, and given up. */
   readonly liveness?: LivenessSettings;
   /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
@@ -44,6 +47,7 @@ export type Parts = {
   readonly meter: Meter;
   readonly committer: Committer;
   readonly credentials: Credentials;
+  readonly logins: Logins;
   readonly prefixes: Prefixes;
   readonly inquiry: Inquiry;
   readonly forecast: Forecast;
@@ -97,6 +101,7 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
     histories,
     boots: new Boots(store, clock, lifecycle.reports, liveness),
     credentials: new Credentials(store, lifecycle.departures, hosts),
+    logins: new Logins({ store, committer, clock, random: () => entropy.token(), ...options.logins }),
     forecast: new Forecast(),
     inquiry: new Inquiry(clock, (asks) => committer.followers.ask(asks)),
   };

@@ -14,6 +14,7 @@ import type {
   ReserveRequest,
 } from "../model/input.ts";
 import type { DeletableKind } from "../model/kinds.ts";
+import type { Narrowing } from "../model/narrowing.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
 /** The owner of a token: an administrator, a user, a joining host, or one host's agent. */
@@ -22,7 +23,7 @@ export type Identity = Viewer | { readonly role: "join" };
 export type Viewer =
   | { readonly role: "admin" }
   | { readonly role: "host"; readonly host: string }
-  | { readonly role: "user"; readonly user: string };
+  | { readonly role: "user"; readonly user: string; readonly narrowing?: Narrowing };
 
 /** Who asks for a write: judged by its rights, and named in the audit log. */
 export type Caller = {

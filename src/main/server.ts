@@ -1,6 +1,6 @@
 // Builds the server and runs it until it is told to stop: the store on disk, the control plane over it, and the API in
 // front, on TCP for agents and on a unix socket for root on this machine.
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
 import { makeDirectory } from "../files/directories.ts";
 import { listenPrivately, makeWay } from "../client/socket.ts";
@@ -71,23 +71,30 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
 async function serve(control: Control, metrics: Metrics, { listen, socket }: typeof DEFAULTS, world: Surroundings) {
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
-  const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutes(control), onError });
+  const local = new WeakSet<IncomingMessage>();
+  const api = createApi(control, {
+    clock,
+    version: ownVersion(),
+    metrics,
+    routes: dcosRoutes(control),
+    isLocal: (request) => local.has(request),
+    onError,
+  });
   await api.ready();
-  let local: Server | undefined;
+  let locally: Server | undefined;
+  const takeLocal: RequestListener = (request, response) => {
+    local.add(request);
+    api.routing(request, response);
+  };
   try {
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
-    local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
+    locally = socket === "none" ? undefined : await listenLocally(socket, takeLocal);
     log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    await Promise.all([
-      aborted(signal),
-      reclaimLostOn(control, world),
-      control.expireOn(signal),
-      control.convertOn(signal),
-    ]);
+    await Promise.all([aborted(signal), reclaimLostOn(control, world), control.tendOn(signal)]);
   } finally {
     const closed = api.close();
-    local?.close();
-    local?.closeAllConnections();
+    locally?.close();
+    locally?.closeAllConnections();
     await closed;
   }
 }
@@ -113,8 +120,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** The same API on a unix socket that only root may open. A socket on which no process answers is left from a crash. */
 async function listenLocally(path: string, handler: RequestListener): Promise<Server> {
   await makeWay(path, "server");
-  // A claims request does not end, so there is no time limit. A client that sends a body has shown a token, or is cut
-  // off.
+  // A claims request does not end, so there is no time limit.
   const server = createServer({ requestTimeout: 0 }, handler);
   await listenPrivately(server, path).catch(cannotListen(path));
   return server;

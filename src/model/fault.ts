@@ -94,6 +94,8 @@ export type FaultDetail = {
   readonly fix: string;
   /** What stands in the way, when it is a list: endpoints, hosts. */
   readonly blockers?: readonly string[];
+  /** When it can be tried again. */
+  readonly retryAfterSeconds?: number;
   /** What is listed is not in the way: it would be lost if one went on. */
   readonly isLoss?: true;
 };
@@ -161,7 +163,7 @@ export function problemOf(error: unknown): Problem {
 }
 
 /** The inverse of problemOf: what a client makes of an answer. */
-export function faultOf({ reason, detail, what, where, why, fix, blockers }: Partial<Problem>): Fault {
+export function faultOf({ reason, detail, what, where, why, fix, blockers, ...rest }: Partial<Problem>): Fault {
   const known = reason !== undefined && Object.hasOwn(REASONS, reason) ? reason : "internal";
   return new Fault(
     known,
@@ -171,6 +173,7 @@ export function faultOf({ reason, detail, what, where, why, fix, blockers }: Par
       where,
       why,
       blockers,
+      retryAfterSeconds: rest.retryAfterSeconds,
     }),
   );
 }

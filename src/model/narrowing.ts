@@ -1,21 +1,22 @@
 // A narrowing: what a token may do less than its owner. It is a value that only takes away: a request passes if its
 // owner may do it and the narrowing lets it through. Tokens that a narrowed token makes are narrowed at least as much.
 import Type from "typebox";
+import { RIGHTS } from "./rights.ts";
 import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
-const RIGHTS = ["use", "manage", "admin", "create"] as const;
+const RIGHTS_OF_TOKENS = [...RIGHTS, "create"] as const;
 
 export const Narrowing = strictObject(
   {
     rights: optional(
-      Type.Array(oneOf(RIGHTS), { description: "Only by these rights. Default: by all that its owner has." }),
+      Type.Array(oneOf(RIGHTS_OF_TOKENS), { description: "Only by these rights. Default: by all that its owner has." }),
     ),
-    networks: optional(Texts("Only what concerns these networks. Default: everything.")),
+    networks: optional(Texts("Only these networks and what is in them; of the rest, only use. Default: everything.")),
   },
   "What a token may do less than its owner.",
 );
 export type Narrowing = Value<typeof Narrowing>;
-type Right = (typeof RIGHTS)[number];
+export type RightOfToken = (typeof RIGHTS_OF_TOKENS)[number];
 
 /** Whether a token with `inner` can do nothing that one with `outer` cannot. Undefined: not narrowed. */
 export function isWithin(inner: Narrowing | undefined, outer: Narrowing | undefined): boolean {
@@ -27,15 +28,15 @@ function isPart(inner: readonly string[] | undefined, outer: readonly string[] |
   return inner !== undefined && inner.every((each) => outer.includes(each));
 }
 
-/** Whether the right passes. */
-export function lets(narrowing: Narrowing | undefined, right: Right): boolean {
-  return narrowing?.rights === undefined || narrowing.rights.includes(right);
-}
-
-/** Whether what concerns this network passes; what concerns none passes only where no networks are named. */
-export function letsNetwork(narrowing: Narrowing | undefined, network: string | undefined): boolean {
-  if (narrowing?.networks === undefined) return true;
-  return network !== undefined && narrowing.networks.includes(network);
+/**
+ * Whether a request by this right passes, to a network or what is in it. Where networks are named, what is in none may
+ * only be used: an endpoint of the network has security groups.
+ */
+export function lets(narrowing: Narrowing | undefined, right: RightOfToken, network: string | undefined): boolean {
+  if (narrowing === undefined) return true;
+  const { rights, networks } = narrowing;
+  if (rights !== undefined && !rights.includes(right)) return false;
+  return networks === undefined || (network === undefined ? right === "use" : networks.includes(network));
 }
 
 /** Whether anything is taken away. */

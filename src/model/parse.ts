@@ -23,6 +23,7 @@ import {
 } from "./kinds.ts";
 import { type Labels, checkLabels } from "./labels.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
+import { LoginRequest, PasswordRequest, TokenRequest } from "./login.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { PreflightRequest } from "./preflight.ts";
 import { type Value, strictObject } from "./schema.ts";
@@ -50,6 +51,11 @@ export const parseRelease = parserOf(input.HoldRelease);
 /** The body of POST /v1/ipam/check. */
 export const parseCheck = parserOf(CheckRequest);
 export const parsePreflight = parserOf(PreflightRequest);
+
+/** The bodies of POST /v1/login, POST /v1/tokens and PUT /v1/users/{name}/password. */
+export const parseLogin = parserOf(LoginRequest);
+export const parseTokenRequest = parserOf(TokenRequest);
+export const parsePassword = parserOf(PasswordRequest);
 
 /** Of requests of which more than the shape is checked. */
 const shapes = {

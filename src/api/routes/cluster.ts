@@ -1,7 +1,7 @@
 // Routes about all resources at once. Hosts say of which history their revision is (decision 23).
 import { Fault } from "../../model/fault.ts";
 import { parseApply } from "../../model/parse.ts";
-import type { Position } from "../../model/resource.ts";
+import type { ChangeSet, Position } from "../../model/resource.ts";
 import { type Call, type Parts, type Route, jsonOf, numberIn, viewerOf } from "../route.ts";
 
 const HISTORY = {
@@ -12,6 +12,14 @@ const HISTORY = {
 function positionOf(call: Call): Position | undefined {
   const [, history, revision] = /^([\w-]{1,64})@(\d{1,15})$/.exec(call.header("weft-history") ?? "") ?? [];
   return history === undefined ? undefined : { history, revision: Number(revision) };
+}
+
+/** Ends with the caller's login or token. What a host gets ends with the host. */
+async function* whileProved(call: Call, sets: AsyncIterable<ChangeSet>): AsyncGenerator<ChangeSet> {
+  for await (const set of sets) {
+    call.prove();
+    yield set;
+  }
 }
 
 export function clusterRoutes({ control, watches }: Parts): Route[] {
@@ -44,7 +52,12 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
             fix: "give the revision of your snapshot",
           });
         const history = positionOf(call)?.history;
-        return { stream: watches.serve(from, (signal) => control.watch(from, viewer, signal, history)) };
+        return {
+          stream: watches.serve(from, (signal) => {
+            const sets = control.watch(from, viewer, signal, history);
+            return viewer.role === "host" ? sets : whileProved(call, sets);
+          }),
+        };
       },
     },
     {

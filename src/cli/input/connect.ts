@@ -1,6 +1,7 @@
 // From options to a client: finds the place and shows the token. The client is loaded only by verbs that send a
 // request.
 import type { AgentClient } from "../../client/agent.ts";
+import type { LoginClient } from "../../client/logins.ts";
 import type { ServerClient } from "../../client/server.ts";
 import type { Io } from "../io.ts";
 import { type AgentOptions, agentSocket, agentSockets, locateServer, type RemoteOptions } from "./locate.ts";
@@ -11,6 +12,13 @@ export async function connect(io: Io, options: RemoteOptions): Promise<ServerCli
   const place = await locateServer(io, options);
   const { serverClient } = await import("../../client/server.ts");
   return serverClient(place);
+}
+
+/** For what concerns logins and tokens. */
+export async function connectLogins(io: Io, options: RemoteOptions): Promise<LoginClient> {
+  const place = await locateServer(io, options);
+  const { loginClient } = await import("../../client/logins.ts");
+  return loginClient(place);
 }
 
 /** The one agent that the options mean. */

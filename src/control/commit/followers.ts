@@ -6,6 +6,7 @@ import type { Ask } from "../../model/check.ts";
 import type { Change, ChangeSet } from "../../model/resource.ts";
 import { Sleepers } from "../../store/window.ts";
 import { changesForUser } from "../rights/follow.ts";
+import type { Asking } from "../rights/rights.ts";
 import type { Viewer } from "../write.ts";
 import { changesFor, commitDelta } from "../state/visibility.ts";
 import { type Step, replay } from "./replayLog.ts";
@@ -93,7 +94,7 @@ function give(view: View, steps: readonly Step[], followers: ReadonlySet<Followe
       if (follower.state !== "follows") continue;
       const { viewer } = follower;
       const changes =
-        viewer.role === "host" ? changesFor(view, delta, viewer.host) : userChanges(view, step.before, viewer.user);
+        viewer.role === "host" ? changesFor(view, delta, viewer.host) : userChanges(view, step.before, viewer);
       if (changes === undefined) {
         follower.state = "shifted";
         continue;
@@ -109,7 +110,7 @@ function give(view: View, steps: readonly Step[], followers: ReadonlySet<Followe
 }
 
 /** Undefined: the user has to list again, and is refused then if it may do nothing any more. */
-function userChanges(view: View, before: Step["before"], user: string): readonly Change[] | undefined {
-  const spec = view.user.get(user)?.spec;
-  return spec?.enabled === true ? changesForUser(view, before, user) : undefined;
+function userChanges(view: View, before: Step["before"], asking: Asking): readonly Change[] | undefined {
+  const spec = view.user.get(asking.user)?.spec;
+  return spec?.enabled === true ? changesForUser(view, before, asking) : undefined;
 }

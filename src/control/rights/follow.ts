@@ -1,15 +1,15 @@
 // What one commit changes for a user that watches.
 import type { Change, Key, Resource } from "../../model/resource.ts";
 import { type Before, type View, getKey } from "../state/view.ts";
-import { hasRight, isSubject, principalOf } from "./rights.ts";
+import { type Asking, hasRight, isSubject, principalOf } from "./rights.ts";
 import { type Sight, isSeenBy, sightBefore, sightOf } from "./sight.ts";
 
 /**
  * What takes this user's mirror along the commit, of which `before` is what it replaced. Undefined if the user may see
  * other things than before, although they did not change: it has to list again. Throws as principalOf().
  */
-export function changesForUser(view: View, before: Before, user: string): readonly Change[] | undefined {
-  const sight = sightOf(view, principalOf(view, user));
+export function changesForUser(view: View, before: Before, asking: Asking): readonly Change[] | undefined {
+  const sight = sightOf(view, principalOf(view, asking));
   const past = sightBefore(view, sight.principal, before);
   const changes: Change[] = [];
   for (const [key, old] of before) {

@@ -1,14 +1,23 @@
 // Whether a user has a right to a resource: by whose it is, or by an ACL rule. Pure, of values alone. What is asked
 // about a verb is in verbs.ts.
 import { Fault } from "../../model/fault.ts";
+import { type Narrowing, lets } from "../../model/narrowing.ts";
 import type { AclKind, Holder, Right } from "../../model/rights.ts";
 import { modeGives } from "../../model/rights.ts";
 import type { AclRule, Resource } from "../../model/resource.ts";
 import type { Principal } from "../state/principal.ts";
 import { type View, get, listOf } from "../state/view.ts";
 
+/** A user who asks, and by what its token is narrowed. */
+export type Asking = { readonly user: string; readonly narrowing?: Narrowing };
+
 /** A Fault `forbidden` for a user that is not there any more, or disabled. */
-export function principalOf(view: View, user: string): Principal {
+export function principalOf(view: View, { user, narrowing }: Asking): Principal {
+  const principal = wholePrincipalOf(view, user);
+  return narrowing === undefined ? principal : { ...principal, narrowing };
+}
+
+function wholePrincipalOf(view: View, user: string): Principal {
   const known = view.principals.get(user);
   if (known !== undefined) return known;
   const resource = get(view, "user", user);
@@ -37,12 +46,18 @@ export function isSubject(subject: AclRule["spec"]["subject"], user: string, gro
 /** Whether the principal has the right to the resource. */
 export function hasRight(principal: Principal, right: Right, resource: Resource): boolean {
   const { access, kind } = resource;
+  if (principal.narrowing !== undefined && !lets(principal.narrowing, right, networkOf(resource))) return false;
   if (access !== undefined && holdersOf(principal, access).some((holder) => modeGives(access.mode, holder, right)))
     return true;
   return principal.rules.some(
     ({ rights, resource: selector }) =>
       rights.includes(right) && selector.kinds.includes(kind as AclKind) && selects(selector, resource),
   );
+}
+
+/** The network that a resource is, or is in. */
+function networkOf(resource: Resource): string | undefined {
+  return resource.kind === "network" ? resource.name : resource.kind === "endpoint" ? resource.spec.network : undefined;
 }
 
 /** As what the user counts for a resource; each of them may give a right. */

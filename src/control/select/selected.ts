@@ -29,6 +29,6 @@ export function selectedIn(view: View, { host: name, ...asked }: SelectRequest, 
 /** Which networks are the viewer's to use; of an administrator and of hosts, all. */
 export function usableBy(view: View, viewer: Viewer): Pick<Asked, "isUsable"> {
   if (viewer.role !== "user") return {};
-  const principal = principalOf(view, viewer.user);
+  const principal = principalOf(view, viewer);
   return { isUsable: (network) => hasRight(principal, "use", network) };
 }

@@ -5,7 +5,7 @@ import { type Selector, selects } from "../../model/selector.ts";
 import { type Resource, type ResourceOf, type Snapshot, snapshotWith } from "../../model/resource.ts";
 import type { Viewer } from "../write.ts";
 import { type View, get, listOf, namesOf } from "./view.ts";
-import { principalOf } from "../rights/rights.ts";
+import { type Asking, principalOf } from "../rights/rights.ts";
 import { isSeenBy, sightOf } from "../rights/sight.ts";
 import { bare, isVisible } from "./visibility.ts";
 
@@ -52,13 +52,13 @@ function lookOf(view: View, viewer: Viewer): Look {
   if (viewer.role === "admin") return (resource) => resource;
   if (viewer.role === "host")
     return (resource) => (isVisible(view, viewer.host, resource) ? bare(resource) : undefined);
-  const sight = sightOf(view, principalOf(view, viewer.user));
+  const sight = sightOf(view, principalOf(view, viewer));
   return (resource) => (isSeenBy(sight, resource) ? resource : undefined);
 }
 
 /** Everything a user sees. */
-export function snapshotForUser(view: View, user: string): Snapshot {
-  const sight = sightOf(view, principalOf(view, user));
+export function snapshotForUser(view: View, asking: Asking): Snapshot {
+  const sight = sightOf(view, principalOf(view, asking));
   return snapshotWith(view, (kind) => listOf(view, kind).filter((resource) => isSeenBy(sight, resource)));
 }
 

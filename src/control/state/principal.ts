@@ -1,4 +1,5 @@
 // A user as the rights see it. The view keeps those that were asked for, until a user or an ACL rule changes.
+import type { Narrowing } from "../../model/narrowing.ts";
 import type { AclRule } from "../../model/resource.ts";
 
 export type Principal = {
@@ -9,4 +10,6 @@ export type Principal = {
   readonly groups: ReadonlySet<string>;
   /** ACL rules that give it something. */
   readonly rules: readonly AclRule["spec"][];
+  /** What its token takes away of all that. */
+  readonly narrowing?: Narrowing;
 };

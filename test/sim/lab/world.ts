@@ -82,8 +82,7 @@ export class World {
     if (this.#liveness !== undefined) void this.#sweepOn(this.control);
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
     this.#expiring = new AbortController();
-    void this.control.expireOn(this.#expiring.signal);
-    void this.control.convertOn(this.#expiring.signal);
+    void this.control.tendOn(this.#expiring.signal);
     return this.control;
   }
 

@@ -105,6 +105,13 @@ GET /v1/leases/history                  admin
 POST /v1/apply                          admin
 POST /v1/ipam/check                     admin
 POST /v1/hosts/preflight                admin
+POST /v1/login                          everybody
+DELETE /v1/login                        join own other admin
+GET /v1/whoami                          join own other admin
+GET /v1/tokens                          admin
+POST /v1/tokens                         admin
+DELETE /v1/tokens/{name}                admin
+PUT /v1/users/{name}/password           admin
 GET /overlay-master/state               admin
 GET /mesos/overlay-master/state         admin
 POST /overlay-master/agents/delete      admin

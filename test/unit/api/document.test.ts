@@ -54,6 +54,13 @@ PUT /v1/securitygroups/{name} If-Match If-None-Match SecurityGroupPut => 200 Sec
 POST /v1/securitygroups/{name}/commit SecurityGroupCommit => 200 SecurityGroup
 GET /v1/snapshot Weft-History => 200 Snapshot
 GET /v1/status => 200 ClusterStatus
+POST /v1/login LoginRequest => 200 LoggedIn
+DELETE /v1/login => 200 Done
+GET /v1/whoami => 200 WhoAmI
+GET /v1/tokens ?user => 200 Credentials
+POST /v1/tokens TokenRequest => 201 TokenMade
+DELETE /v1/tokens/{name} ?user => 200 Done
+PUT /v1/users/{name}/password PasswordRequest => 200 Done
 GET /v1/version => 200 Version
 DELETE /v1/users/{name} ?force If-Match => 200 Done
 PUT /v1/users/{name} If-Match If-None-Match UserPut => 200 User, 201 User
@@ -183,7 +190,13 @@ PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.
 Done: revision
 Heard: revision suspectAfterMs reclaimAfterMs?
 Version: version cluster
-Problem: type title status detail reason what where? why? fix blockers?
+LoggedIn: token user name expiresMs
+TokenMade: kind name user? createdMs expiresMs narrowing? narrowing.rights? narrowing.networks? token
+Credentials: items items[].kind items[].name items[].user? items[].createdMs items[].expiresMs items[].narrowing?
+  items[].narrowing.rights? items[].narrowing.networks?
+WhoAmI: role user? host? group? groups? credential expiresMs? narrowing? narrowing.rights? narrowing.networks? from
+  cluster
+Problem: type title status detail reason what where? why? fix blockers? retryAfterSeconds?
 `;
 /** Schemas of resources that have an owner. */
 const OWNED: readonly string[] = ["Network", "Vrf", "Pool", "PhysicalNetwork", "SecurityGroup", "Endpoint"];

@@ -25,6 +25,7 @@ import type { Resource } from "../../../src/model/resource.ts";
 const call = (more: Partial<Call> & { readonly headers?: Readonly<Record<string, string>> } = {}): Call => ({
   identity: { role: "admin" },
   caller: SERVER,
+  prove: () => SERVER,
   token: undefined,
   params: {},
   name: "",

@@ -336,7 +336,7 @@ class Running {
     };
     this.#control = await Control.open(this.#store, { clock });
     this.#looking = new AbortController();
-    void this.#control.convertOn(this.#looking.signal);
+    void this.#control.tendOn(this.#looking.signal);
   }
 
   async #find(): Promise<Conversion | undefined> {

@@ -375,7 +375,7 @@ test("the server expires by itself, and goes on when the store has failed for a 
   for (const first of ["10.0.0.2", "10.0.0.3"]) await control.write({ verb: "hold", request: { ...request, first } });
   const stop = new AbortController();
   let isExpiring = true;
-  const expiring = control.expireOn(stop.signal).then(() => (isExpiring = false));
+  const expiring = control.tendOn(stop.signal).then(() => (isExpiring = false));
   /** One second later, and everything that follows from it. */
   const tick = async () => {
     time.now += SECOND;

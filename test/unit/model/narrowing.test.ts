@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Narrowing, isWithin, lets, letsNetwork, narrowingText } from "../../../src/model/narrowing.ts";
+import { type Narrowing, isWithin, lets, narrowingText } from "../../../src/model/narrowing.ts";
 
 const RIGHTS = ["use", "manage", "admin", "create"] as const;
 const NETWORKS = ["blue", "green", undefined] as const;
@@ -18,8 +18,8 @@ test("one that is within another lets nothing through that the other does not", 
   fc.assert(
     fc.property(anyNarrowing, anyNarrowing, (inner, outer) => {
       if (!isWithin(inner, outer)) return;
-      for (const right of RIGHTS) assert.ok(!lets(inner, right) || lets(outer, right));
-      for (const name of NETWORKS) assert.ok(!letsNetwork(inner, name) || letsNetwork(outer, name));
+      for (const right of RIGHTS)
+        for (const name of NETWORKS) assert.ok(!lets(inner, right, name) || lets(outer, right, name));
     }),
   );
 });
@@ -34,10 +34,15 @@ test("each is within itself and within none, and one without narrowing is within
   );
 });
 
-test("a narrowing to networks lets nothing through that concerns none", () => {
-  assert.equal(letsNetwork({ networks: ["blue"] }, undefined), false);
-  assert.equal(letsNetwork({ rights: ["use"] }, undefined), true);
-  assert.equal(lets({ rights: [] }, "use"), false);
+test("a narrowing to networks lets what is in none be used, and no more", () => {
+  const blue = { networks: ["blue"] };
+  assert.ok(lets(blue, "admin", "blue") && lets(blue, "use", undefined));
+  for (const right of ["manage", "admin", "create"] as const) assert.equal(lets(blue, right, undefined), false);
+  assert.equal(lets(blue, "use", "green"), false);
+  assert.equal(lets({ rights: ["use"] }, "manage", "blue"), false);
+  assert.ok(lets({ rights: ["manage"] }, "manage", undefined));
+  assert.equal(lets({ rights: [] }, "use", "blue"), false);
+  assert.ok(lets(undefined, "admin", undefined));
 });
 
 test("it is told in words", () => {

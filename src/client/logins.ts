@@ -1,0 +1,29 @@
+// Typed calls about logins and tokens. Logging in needs no token; everything else shows one, unless it is asked on the
+// server's own socket.
+import type { Credential, LoggedIn, TokenMade, TokenRequest, WhoAmI } from "../model/login.ts";
+import { askWith, itemsAt } from "./http.ts";
+import { type ServerLocation, httpTo } from "./server.ts";
+
+export type LoginClient = ReturnType<typeof loginClient>;
+
+export function loginClient({ url, token }: Pick<ServerLocation, "url" | "token">) {
+  const http = httpTo(url);
+  const ask = askWith(http, token === undefined ? undefined : () => token);
+  return {
+    login: (user: string, password: string) =>
+      askWith(http)<LoggedIn>("POST", "/v1/login", { body: { user, password } }),
+    /** Ends the login that the token is. */
+    logout: () => ask<unknown>("DELETE", "/v1/login"),
+    whoAmI: () => ask<WhoAmI>("GET", "/v1/whoami"),
+    tokens: (user: string | undefined) => itemsAt<Credential>(ask, `/v1/tokens${whose(user)}`),
+    createToken: (body: TokenRequest) => ask<TokenMade>("POST", "/v1/tokens", { body }),
+    endToken: (name: string, user: string | undefined) =>
+      ask<unknown>("DELETE", `/v1/tokens/${encodeURIComponent(name)}${whose(user)}`),
+    setPassword: (user: string, body: { readonly password: string; readonly current?: string }) =>
+      ask<unknown>("PUT", `/v1/users/${encodeURIComponent(user)}/password`, { body }),
+  };
+}
+
+function whose(user: string | undefined): string {
+  return user === undefined ? "" : `?user=${encodeURIComponent(user)}`;
+}
