@@ -15,9 +15,10 @@ import type { FlowView } from "../datapath/policy/verdict.ts";
 export type Refusal = {
   /**
    * missing, exists: our view was stale, look again. busy: back off. stale: never tried, because the caller's
-   * `isStale` said so. The others: do not repeat until the desired state changes.
+   * `isStale` said so. awaited: another program has to bring something first, which a condition tells. The others: do
+   * not repeat until the desired state changes.
    */
-  readonly class: "missing" | "exists" | "busy" | "stale" | "denied" | "unsupported" | "invalid";
+  readonly class: "missing" | "exists" | "busy" | "stale" | "awaited" | "denied" | "unsupported" | "invalid";
   /** What the kernel itself said, with the errno's name: `EEXIST: file already exists`. */
   readonly message: string;
 };

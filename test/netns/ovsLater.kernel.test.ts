@@ -1,4 +1,4 @@
-// Open vSwitch that comes to a host whose agent has been there without it.
+// Open vSwitch that comes to a host whose agent has been there without it, and what it lacks there.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
@@ -53,6 +53,59 @@ describe("Open vSwitch that comes later", {
       for (const to of one.addresses) await cluster.reaches(two, to);
     });
     assert.match(seen, /vlan 100,.*ICMP echo request/);
+    await cluster.converged();
+  });
+
+  const told = async (host: string): Promise<string> =>
+    (await cluster.status()).hosts.find((one) => one.host === host)?.status?.conditions.join("\n") ?? "";
+
+  test("a daemon that is dead is told also where no file says which process it was", async () => {
+    const pid = cluster.switchOf("h2").loseProcessFiles();
+    await put("/v1/physicalnetworks/other", { vlans: ["1-9"] });
+    await cluster.converged();
+    assert.doesNotMatch(await told("h2"), /ovs-vswitchd does not run/);
+    process.kill(pid, "SIGKILL");
+    await until("the host says so", async () => /ovs-vswitchd does not run/.test(await told("h2")), 40_000);
+    cluster.switchOf("h2").startSwitch();
+    await until("it runs again", async () => !/ovs-vswitchd does not run/.test(await told("h2")), 40_000);
+    await cluster.converged();
+  });
+
+  test("tunnels that the datapath of ovs-vswitchd cannot send are a condition, with what to do", async () => {
+    await put("/v1/networks/far", { ipam: "global", subnets: [{ cidr: "10.9.0.0/16" }], driver: "ovs", hosts: ["*"] });
+    const said = await until("the host says so", async () => {
+      const text = await told("h2");
+      return text.includes("network far") && text;
+    });
+    assert.match(
+      said,
+      /nothing of network far passes .* the way to the others is eth0; load .*ovs-vsctl del-br wob\d+/,
+    );
+    assert.doesNotMatch(await told("h1"), /network far/);
+    await cluster.converged();
+    await cluster.moveUnderlay("h2");
+    const [one, two] = [await cluster.attach("h1", "far", "far1"), await cluster.attach("h2", "far", "far2")];
+    await cluster.reaches(one, two.addresses[0] ?? "");
+    await until("nothing is said any more", async () => !(await told("h2")).includes("network far"), 40_000);
+  });
+
+  test("a bridge of others that is not there is a condition, and holds nothing back", async () => {
+    await put("/v1/networks/inner", { ...segment(8), driver: "ovs", bridge: "br-none", hosts: ["h2"] });
+    await until("the host says so", async () =>
+      /network inner has no way out of this host: Open vSwitch has no bridge br-none .*add-br br-none/.test(
+        await told("h2"),
+      ),
+    );
+    await cluster.converged();
+    const ovs = cluster.switchOf("h2");
+    ovs.vsctl("add-br", "br-none", "--", "set", "bridge", "br-none", "datapath_type=netdev");
+    await until("the port is there", async () => ovs.vsctl("list-ports", "br-none").startsWith("wo"));
+    await until("nothing is said any more", async () => !(await told("h2")).includes("br-none"));
+    ovs.vsctl("del-br", "br-none");
+    await until("it is said again", async () => (await told("h2")).includes("br-none"));
+    const { status } = await cluster.api("DELETE", "/v1/networks/inner");
+    assert.equal(status, 200);
+    await until("it ends with the network", async () => !(await told("h2")).includes("br-none"));
     await cluster.converged();
   });
 });

@@ -95,8 +95,8 @@ export async function reconcile(snapshot: Snapshot, view: KernelView, parts: Rec
   await cutFlows(local, ops);
 
   // Report.
-  const refused = missed.filter(({ refusal }) => refusal?.class !== "stale");
-  return { local, ops, refused, isDrift, hasStale: missed.length > refused.length };
+  const refused = missed.filter(({ refusal }) => refusal?.class !== "stale" && refusal?.class !== "awaited");
+  return { local, ops, refused, isDrift, hasStale: missed.some(({ refusal }) => refusal?.class === "stale") };
 }
 
 type Seen = {

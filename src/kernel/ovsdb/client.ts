@@ -153,6 +153,23 @@ export class Ovsdb {
     return await this.#rpc.call(echo, () => true).catch(() => false);
   }
 
+  /**
+   * Whether a client has this lock of the server's (RFC 7047, 4.1.8): a daemon that must be alone with its database has
+   * one as long as it is connected. Undefined if there is no answer.
+   */
+  async isLocked(lock: string): Promise<boolean | undefined> {
+    const rpc = this.#rpc;
+    const ask = (method: string) => rpc?.call({ method, params: [lock], timeoutMs: this.#timeoutMs }, isGranted);
+    try {
+      const got = await ask("lock");
+      // Granted or waited for: it is the daemon's.
+      await ask("unlock");
+      return got === undefined ? undefined : !got;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** One result for each operation, and one more if the constraints of all together were not met. */
   async #ask(rpc: Rpc, operations: readonly Operation[]): Promise<readonly unknown[]> {
     const params = [this.#options.database, ...operations];
@@ -237,6 +254,10 @@ export class Ovsdb {
     for (const look of this.#watchers) look();
     this.#options.onChange();
   }
+}
+
+function isGranted(answer: unknown): boolean {
+  return typeof answer === "object" && answer !== null && "locked" in answer && answer.locked === true;
 }
 
 function isError(result: unknown): boolean {

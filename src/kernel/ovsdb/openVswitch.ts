@@ -8,10 +8,11 @@ import { defined } from "../../model/defined.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Refusal } from "../kernel.ts";
 import { type Operation, type Outcome, Ovsdb, TransactionRefused } from "./client.ts";
+import { bridgelessText, deafTunnels } from "./lacks.ts";
 import { hasDatabase } from "./presence.ts";
 import type { Replica, Row } from "./replica.ts";
 import { type OvsObject, WATCHED, makePort, objectsIn, removePort, rowOf, troubleOf } from "./rows.ts";
-import { numbersIn } from "./values.ts";
+import { numbersIn, textsIn } from "./values.ts";
 
 /** Where Open vSwitch has its sockets. */
 export const OVSDB_SOCKET = "/run/openvswitch/db.sock";
@@ -22,6 +23,9 @@ const ACT_MS = 2000;
 /** How often it is looked meanwhile whether the daemon still runs: its end says nothing on its own. */
 const ALIVE_MS = 50;
 const DATABASE = "Open_vSwitch";
+/** That of ovs-vswitchd: two of them never serve one database. */
+const DAEMON_LOCK = "ovs_vswitchd";
+const DAEMON_FILE = "ovs-vswitchd.pid";
 
 export class OpenVswitch {
   readonly #path: string;
@@ -34,6 +38,10 @@ export class OpenVswitch {
   /** The daemon did not do what the database says, within the time for that. */
   #isStalled = false;
   #didAnswer = false;
+  /** No daemon is connected to the database; known where no file tells of one. */
+  #isLeft = false;
+  /** Ports whose bridge is another's, and not there, as the running round finds it. */
+  readonly #bridgeless = new Map<string, OvsPort>();
   #told = "";
 
   /** `path` is the socket of its database; `timeoutMs` is for an answer, by default the client's. */
@@ -52,6 +60,7 @@ export class OpenVswitch {
 
   /** To be called before objects(). */
   async look(): Promise<void> {
+    this.#bridgeless.clear();
     if (!this.#db.isOpen && (this.#isKnown || !existsSync(this.#path))) return;
     const replica = await this.#opened();
     const isLeft = replica !== undefined && !this.#isWanted && objectsIn(replica).length === 0;
@@ -67,7 +76,15 @@ export class OpenVswitch {
       : existsSync(this.#path) && (await hasDatabase(this.#path, DATABASE, ANSWER_MS));
     const isThere = answers || this.#didAnswer;
     this.#didAnswer = answers;
+    if (this.#db.isOpen && answers) await this.#lookForDaemon();
     return isThere;
+  }
+
+  /** Only where no file tells of a process. */
+  async #lookForDaemon(): Promise<void> {
+    const isUnknown = pidIn(dirname(this.#path), DAEMON_FILE) === undefined;
+    this.#isLeft = isUnknown && (await this.#db.isLocked(DAEMON_LOCK)) === false;
+    this.#changed();
   }
 
   /** What is Weft's there; nothing while the database cannot be reached. */
@@ -91,8 +108,11 @@ export class OpenVswitch {
   troubles(): readonly string[] {
     const { trouble, replica } = this.#db;
     if (trouble !== undefined) return [trouble.message];
-    if (replica === undefined || objectsIn(replica).length === 0 || !this.isDead) return [];
+    if (replica === undefined) return [];
+    const bridgeless = [...this.#bridgeless.values()].map(bridgelessText);
+    if (objectsIn(replica).length === 0 || !this.isDead) return [...bridgeless, ...deafTunnels(replica)];
     return [
+      ...bridgeless,
       "ovs-vswitchd does not run: what is made or changed in Open vSwitch waits for it, and its userspace datapath " +
         "carries nothing; start it (systemctl start openvswitch-switch)",
     ];
@@ -101,9 +121,15 @@ export class OpenVswitch {
   /** Whether its daemon is known not to run, or does not do what the database says. */
   get isDead(): boolean {
     if (this.#isStalled) return true;
-    const [daemon, database] = ["ovs-vswitchd.pid", "ovsdb-server.pid"].map((file) => pidIn(dirname(this.#path), file));
+    const [daemon, database] = [DAEMON_FILE, "ovsdb-server.pid"].map((file) => pidIn(dirname(this.#path), file));
     // Without a file, it was ended in order, or its files are elsewhere.
-    return daemon === undefined ? database !== undefined : !isRunning(daemon);
+    return daemon === undefined ? database !== undefined || this.#isLeft : !isRunning(daemon);
+  }
+
+  /** Notes whether a port's bridge is there, which is another's. */
+  noteBridge(port: OvsPort, isThere: boolean): void {
+    if (isThere) this.#bridgeless.delete(port.name);
+    else this.#bridgeless.set(port.name, port);
   }
 
   /**
@@ -134,6 +160,7 @@ export class OpenVswitch {
   /** Why a port is not in use; undefined if it is. */
   troubleOf(port: string): Refusal | undefined {
     const face = this.#faceOf(port);
+    if (face === undefined && this.#bridgeless.has(port)) return BRIDGELESS;
     if (face === undefined) return { class: "missing", message: `Open vSwitch has no port ${port} of Weft's` };
     const trouble = troubleOf(face);
     if (trouble === undefined) return undefined;
@@ -167,6 +194,7 @@ export class OpenVswitch {
 
   /** Has a port of ours made anew, because its device is gone. */
   async remake(name: string): Promise<void> {
+    await this.#lookForDaemon();
     const object = this.objects().find((one): one is OvsPort => one.kind === "ovs-port" && one.name === name);
     const row = this.#db.replica === undefined ? undefined : rowOf(this.#db.replica, "Port", name);
     if (object === undefined || row === undefined || this.isDead) return;
@@ -183,12 +211,22 @@ export class OpenVswitch {
     const { trouble, replica } = this.#db;
     if (replica !== undefined && configured(replica) >= nextOf(replica)) this.#isStalled = false;
     const devices = this.objects().map(({ name }) => [name, this.deviceOf(name)]);
-    const told = JSON.stringify([this.objects(), devices, trouble?.message, this.#isStalled]);
+    const bridges = [...(replica?.table("Bridge").values() ?? [])].map((row) => textsIn(row["name"])[0]);
+    const told = JSON.stringify([
+      this.objects(),
+      devices,
+      trouble?.message,
+      this.isDead,
+      bridges,
+      replica && deafTunnels(replica),
+    ]);
     if (told === this.#told) return;
     this.#told = told;
     for (const poke of this.#pokes) poke();
   }
 }
+
+const BRIDGELESS: Refusal = { class: "awaited", message: "Open vSwitch has no bridge of that name" };
 
 /** What is refused because its daemon is away. */
 export const DEAD: Refusal = { class: "busy", message: "ovs-vswitchd does not run, or does not act" };
@@ -196,7 +234,7 @@ export const DEAD: Refusal = { class: "busy", message: "ovs-vswitchd does not ru
 export type Failure = { readonly at: number | undefined; readonly refusal: Refusal };
 
 function refusalOf({ error, message }: TransactionRefused): Refusal {
-  if (error === "timed out") return { class: "missing", message: "Open vSwitch has no bridge of that name" };
+  if (error === "timed out") return BRIDGELESS;
   return { class: "invalid", message: `Open vSwitch: ${message}` };
 }
 

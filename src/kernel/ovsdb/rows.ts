@@ -11,9 +11,9 @@ export type OvsObject = OvsBridge | OvsPort;
 
 export const WATCHED = {
   Open_vSwitch: ["cur_cfg", "next_cfg"],
-  Bridge: ["name", "ports", "external_ids"],
+  Bridge: ["name", "ports", "datapath_type", "external_ids"],
   Port: ["name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "external_ids"],
-  Interface: ["name", "type", "options", "mtu_request", "ofport", "error", "ifindex", "external_ids"],
+  Interface: ["name", "type", "options", "mtu_request", "ofport", "error", "ifindex", "status", "external_ids"],
 };
 
 const PORT_TYPES = ["internal", "system", "vxlan", "gre", "ip6gre"] as const;

@@ -69,8 +69,10 @@ async function changeRows(tools: Tools, list: OpList, places: readonly number[])
       refused.map(({ at }) => at),
       failure.refusal,
     );
+    if (failure.refusal.class === "awaited") noteBridges(ovs, list, refused, false);
     planned = planned.filter((one) => !refused.includes(one));
   }
+  noteBridges(ovs, list, planned, true);
   noteTroubles(ovs, list, planned);
 }
 
@@ -78,6 +80,13 @@ async function changeRows(tools: Tools, list: OpList, places: readonly number[])
 async function changeEach(ovs: OpenVswitch, list: OpList, planned: readonly Planned[]): Promise<void> {
   for (const { at, operations } of planned) list.refuse(at, (await ovs.transact(operations))?.refusal);
   noteTroubles(ovs, list, planned);
+}
+
+function noteBridges(ovs: OpenVswitch, list: OpList, planned: readonly Planned[], isThere: boolean): void {
+  for (const { at } of planned) {
+    const op = list.ops[at];
+    if (op?.object.kind === "ovs-port") ovs.noteBridge(op.object, isThere);
+  }
 }
 
 /** Ports that are in the database now, but that Open vSwitch cannot make. */

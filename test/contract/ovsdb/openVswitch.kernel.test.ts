@@ -227,7 +227,7 @@ test("one that Open vSwitch cannot make is refused with its reason, and hurts no
   const absent: KernelObject = { ...PORT, name: "eth77", type: "system", of: "physical:a" };
   const without: KernelObject = { ...PORT, name: "wo8", bridge: "nowhere" };
   const refused = texts(await round(one, [...ALL, absent, without]));
-  assert.match(refused.join("\n"), /ovs-port: missing: Open vSwitch has no bridge/);
+  assert.match(refused.join("\n"), /ovs-port: awaited: Open vSwitch has no bridge/);
   assert.match(
     refused.join("\n"),
     /ovs-port: invalid: Open vSwitch: could not open network device eth77 \(No such device\)/,

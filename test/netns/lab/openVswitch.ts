@@ -44,6 +44,7 @@ export class OpenVswitch {
   /** The database's. */
   readonly socket = join(this.directory, "db.sock");
   readonly #netns: string | undefined;
+  readonly #lost: number[] = [];
 
   /** `netns`: the namespace, as `ip netns` lists it, in which the switch makes its devices. */
   constructor(netns?: string) {
@@ -91,7 +92,19 @@ export class OpenVswitch {
 
   /** Sends a signal to a daemon that runs. */
   signal(name: Daemon, signal: NodeJS.Signals): void {
-    process.kill(Number(readFileSync(this.#pidfile(name), "utf8")), signal);
+    process.kill(this.#pidOf(name), signal);
+  }
+
+  /** The files that tell of the daemons' processes go, as where they were never written; gives the switch's process. */
+  loseProcessFiles(): number {
+    const pid = this.#pidOf("ovs-vswitchd");
+    for (const name of ["ovs-vswitchd", "ovsdb-server"] as const) this.#lost.push(this.#pidOf(name));
+    for (const name of ["ovs-vswitchd", "ovsdb-server"] as const) rmSync(this.#pidfile(name), { force: true });
+    return pid;
+  }
+
+  #pidOf(name: Daemon): number {
+    return Number(readFileSync(this.#pidfile(name), "utf8"));
   }
 
   /** Removes the files of a database that does not run. */
@@ -114,6 +127,13 @@ export class OpenVswitch {
         this.signal(name, "SIGKILL");
       } catch {
         // It does not run.
+      }
+    }
+    for (const pid of this.#lost) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended.
       }
     }
     rmSync(this.directory, { recursive: true, force: true });

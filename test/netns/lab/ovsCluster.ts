@@ -60,7 +60,7 @@ export class OvsCluster extends Cluster {
   async #furnish(host: string): Promise<void> {
     const ovs = this.switchOf(host);
     this.#addBridge(ovs, "br-ex", "eth2");
-    if (this.#datapath === "netdev") await this.#moveUnderlay(host, ovs);
+    if (this.#datapath === "netdev") await this.moveUnderlay(host);
   }
 
   #addBridge(ovs: OpenVswitch, name: string, device: string): void {
@@ -68,7 +68,9 @@ export class OvsCluster extends Cluster {
     ovs.vsctl("add-port", name, device);
   }
 
-  async #moveUnderlay(host: string, ovs: OpenVswitch): Promise<void> {
+  /** Onto a bridge of Open vSwitch. */
+  async moveUnderlay(host: string): Promise<void> {
+    const ovs = this.switchOf(host);
     const netns = this.netnsOf(host);
     setChecksums(this.wire, host, "off");
     await must("ip", "-n", netns, "address", "flush", "dev", "eth0");

@@ -76,6 +76,38 @@ test("while it is in use, the connection there is is asked, and ends if no answe
   assert.equal(await ovs.isThere(), true);
 });
 
+test("without files of processes, the daemon is dead when nobody has its lock", async (t) => {
+  let isHeld = true;
+  const server = place(t);
+  const rows = { Port: { "1-p": { new: { name: "wo7", external_ids: ["map", [["weft", "network:a"]]] } } } };
+  const bridge = { "1-b": { new: { name: "br-int", ports: ["uuid", "1-p"] } } };
+  await server.listen(
+    answering({
+      echo: ({ id }) => result(id, []),
+      monitor: ({ id }) => result(id, { ...rows, Bridge: bridge }),
+      lock: ({ id }) => result(id, { locked: !isHeld }),
+    }),
+  );
+  const ovs = new OpenVswitch(server.path);
+  t.after(() => ovs.close());
+  let pokes = 0;
+  ovs.watch(() => pokes++, new AbortController().signal);
+  await ovs.wanted();
+  await ovs.isThere();
+  assert.deepEqual(ovs.troubles(), []);
+  const before = pokes;
+  isHeld = false;
+  await ovs.isThere();
+  assert.match(ovs.troubles().join(), /ovs-vswitchd does not run/);
+  assert.equal(pokes, before + 1);
+  isHeld = true;
+  await ovs.isThere();
+  assert.deepEqual(ovs.troubles(), []);
+  // It is not kept, nor waited for.
+  const asked = server.received.map(({ method }) => method).filter((method) => method?.endsWith("lock"));
+  assert.deepEqual(asked, ["lock", "unlock", "lock", "unlock", "lock", "unlock"]);
+});
+
 test("rounds ask it nothing: what it has is known from its updates", async (t) => {
   const server = place(t);
   await server.listen(answering({ monitor: ({ id }) => result(id, {}) }));

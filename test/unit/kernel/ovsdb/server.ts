@@ -21,6 +21,8 @@ export function answering(special: Readonly<Record<string, Answer>>): Answer {
   const good: Readonly<Record<string, Answer>> = {
     list_dbs: ({ id }) => result(id, ["Open_vSwitch", "_Server"]),
     monitor: ({ id }) => result(id, ROWS),
+    lock: ({ id }) => result(id, { locked: false }),
+    unlock: ({ id }) => result(id, {}),
     transact: ({ id, params }) =>
       result(
         id,
