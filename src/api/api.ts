@@ -18,6 +18,7 @@ import { loginRoutes } from "./routes/logins.ts";
 import { ipamRoutes } from "./routes/ipam.ts";
 import { processRoutes } from "./routes/process.ts";
 import { resourceRoutes } from "./routes/resources.ts";
+import { templateRoutes } from "./routes/templates.ts";
 import { workloadRoutes } from "./routes/workloads.ts";
 import { Watches } from "./watches.ts";
 
@@ -41,6 +42,7 @@ const ROUTES = [
   clusterRoutes,
   workloadRoutes,
   addressRoutes,
+  templateRoutes,
   hostRoutes,
   ipamRoutes,
   loginRoutes,

@@ -104,6 +104,12 @@ export const SCHEMAS = {
   }),
   HoldRequest: input.HoldRequest,
   ReserveRequest: input.ReserveRequest,
+  InstantiateRequest: input.InstantiateRequest,
+  Instantiated: strictObject({
+    revision: Revision,
+    networks: Type.Array(resources.Network, { description: "In the order of their numbers." }),
+  }),
+  TemplateName: input.TemplateName,
   LeaseHistory: strictObject({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }),
   EndpointPatch: input.EndpointPatch,
   HostReport: status.HostReport,

@@ -60,6 +60,11 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       load: () => import("./network/pool.ts"),
     },
     {
+      name: "template",
+      about: "what new networks have in common: create, instantiate, list, show, update, clone, rename, delete",
+      load: () => import("./template/template.ts"),
+    },
+    {
       name: "vrf",
       about: "routing domains: create, list, show, edit, delete",
       load: () => import("./network/vrf.ts"),

@@ -25,6 +25,8 @@ type Migrated = { readonly migration: Migration; readonly moves: readonly Move[]
 
 /** As it was read: whether each resource is one is the server's judgement. */
 type UncheckedApply = Omit<input.ApplyRequest, "resources"> & { readonly resources: readonly unknown[] };
+type UncheckedInstantiate = Omit<input.InstantiateRequest, "network"> & { readonly network?: unknown };
+type Instantiated = { readonly revision: number; readonly networks: readonly ResourceOf<"network">[] };
 type Applied = { readonly revision: number; readonly changes: readonly Change[] };
 /** Refused with `revision-stale` if the resource is not as the writer thinks it is. */
 type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
@@ -91,6 +93,7 @@ export function serverClient({ url, token }: ServerLocation) {
     /** A reservation is made, or extended; gives it with all its pieces. */
     reserve: (network: string, body: input.ReserveRequest) =>
       ask<ResourceOf<"network">>("POST", `${pathOf("network", network)}/reservations`, { body }),
+    ...templateCalls(ask),
     /** The newest first. */
     leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) => {
       const said = Object.entries({ ...query, limit, since, before }).flatMap(([name, value]) =>
@@ -111,6 +114,18 @@ export function serverClient({ url, token }: ServerLocation) {
       ask<PreflightReport>("POST", "/v1/hosts/preflight", { body, timeoutMs: PREFLIGHT_TIMEOUT_MS }),
     version: () => ask<{ readonly version: string }>("GET", "/v1/version"),
     close: () => http.close(),
+  };
+}
+
+function templateCalls(ask: Ask) {
+  return {
+    /** Networks of a template: all or none; with `dryRun` none, and the answer says what they would be. */
+    instantiate: (template: string, body: UncheckedInstantiate) =>
+      ask<Instantiated>("POST", `${pathOf("template", template)}/instantiate`, { body }),
+    cloneTemplate: (template: string, name: string) =>
+      ask<ResourceOf<"template">>("POST", `${pathOf("template", template)}/clone`, { body: { name } }),
+    renameTemplate: (template: string, name: string) =>
+      ask<ResourceOf<"template">>("POST", `${pathOf("template", template)}/rename`, { body: { name } }),
   };
 }
 

@@ -9,6 +9,7 @@ import { cancelConversion } from "./admit/network/convert.ts";
 import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/network.ts";
 import { deletePhysical } from "./admit/network/physical.ts";
 import { deletePool, putPool } from "./admit/network/pool.ts";
+import { deleteTemplate, putTemplate } from "./admit/network/template.ts";
 import { deleteVrf, putVrf } from "./admit/network/vrf.ts";
 import { deleteUser, deleteUsergroup } from "./admit/user/user.ts";
 import { deleteMigration } from "./admit/workload/migrate.ts";
@@ -23,6 +24,7 @@ export const PUTS: Puts & { readonly [K in Kind]?: unknown } = {
   vrf: putVrf,
   pool: putPool,
   securitygroup: putGroup,
+  template: putTemplate,
 };
 
 export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
@@ -32,6 +34,7 @@ export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
   pool: deletePool,
   migration: deleteMigration,
   securitygroup: deleteGroup,
+  template: deleteTemplate,
   conversion: cancelConversion,
   user: deleteUser,
   usergroup: deleteUsergroup,

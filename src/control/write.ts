@@ -8,6 +8,7 @@ import type {
   HostSettings,
   EndpointPatch,
   HostClaim,
+  InstantiateRequest,
   MembershipClaim,
   MigrationRequest,
   MoveReport,
@@ -67,6 +68,10 @@ export type Write =
   | { readonly verb: "release"; readonly span: HoldRelease }
   /** A piece of the network for a reservation, which is made if it is not there. */
   | ({ readonly verb: "reserve"; readonly network: string; readonly request: ReserveRequest } & Match)
+  /** Networks made from a template: all or none. */
+  | { readonly verb: "instantiate"; readonly template: string; readonly request: InstantiateRequest }
+  | { readonly verb: "clone-template"; readonly template: string; readonly name: string }
+  | ({ readonly verb: "rename-template"; readonly template: string; readonly name: string } & Match)
   /** All of these hosts are in the phase of this revision; the server says it to itself. */
   | {
       readonly verb: "advance-conversion";

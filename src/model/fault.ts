@@ -38,6 +38,7 @@ export const REASONS = {
   "hold-unknown": { status: 404, exit: 3 },
   "group-unknown": { status: 404, exit: 3 },
   "physical-unknown": { status: 404, exit: 3 },
+  "template-unknown": { status: 404, exit: 3 },
   "netns-missing": { status: 404, exit: 3 },
   "not-found": { status: 404, exit: 3 },
   // It clashes with what is there.

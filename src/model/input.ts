@@ -7,6 +7,8 @@ import { type InputOf, WRITABLE_KINDS, type WritableKind, putOf } from "./kinds.
 import { endpoint } from "./kinds/endpoint.ts";
 import { host } from "./kinds/host.ts";
 import { membership, migration } from "./kinds/membership.ts";
+import { NetworkInput } from "./kinds/network.ts";
+import { InputValue } from "./kinds/template.ts";
 import { PhysicalSetting } from "./physical.ts";
 import { QosInput } from "./qos.ts";
 import { SELECTION } from "./selection.ts";
@@ -113,6 +115,22 @@ export const ReserveRequest = strictObject({
   tenant: optional(Type.String({ minLength: 1, maxLength: 253 })),
 });
 
+/** Networks made from a template. */
+export const InstantiateRequest = strictObject({
+  name: optional(
+    Text("Of the network; of several, what their numbered names begin with. Default: the template's, with a number."),
+  ),
+  count: optional(Type.Integer({ minimum: 1, maximum: 256, description: "How many: all or none. Default: 1." })),
+  inputs: optional(Type.Record(Type.String(), InputValue, { description: "Values by the names of inputs." })),
+  network: optional(NetworkInput),
+  replaceAddresses: optional(
+    Flag("Subnets, pool or ranges of `network` are instead of the template's. Default: false, and both are refused."),
+  ),
+  dryRun: optional(Flag("Only say what would be made.")),
+});
+/** A copy of a template, or its new name. */
+export const TemplateName = strictObject({ name: Text("Of the copy, or from now on.") });
+
 export const SecurityGroupCommit = strictObject({
   hosts: optional(Texts("Only these hosts load it again. Default: all.")),
 });
@@ -127,7 +145,7 @@ export const ApplyRequest = strictObject({
   dryRun: optional(Flag("Only say what would change.")),
 });
 
-export type NetworkInput = InputOf<"network">;
+export type { NetworkInput };
 export type VrfInput = InputOf<"vrf">;
 export type PoolInput = InputOf<"pool">;
 export type SecurityGroupInput = InputOf<"securitygroup">;
@@ -136,6 +154,7 @@ export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
 export type HostSettings = Value<typeof HostSettings>;
 export type EndpointPatch = Value<typeof EndpointPatch>;
+export type InstantiateRequest = Value<typeof InstantiateRequest>;
 export type SecurityGroupCommit = Value<typeof SecurityGroupCommit>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;

@@ -2,6 +2,7 @@
 // kinds (types, API, client, command line, completion, which hosts see it) is derived from these.
 import type { TSchema } from "typebox";
 import { Fault, type Reason } from "./fault.ts";
+import type { Access } from "./rights.ts";
 import type { Value } from "./schema.ts";
 
 /** Of a spec with these fields, where there are kinds of these names. */
@@ -25,7 +26,7 @@ export type KindRecord<Field extends PropertyKey = string, Name extends string =
   /** Names that container runtimes give a meaning of their own are refused. */
   readonly hasReservedNames?: true;
   /** One that is there before it is written, and shown at revision 0 until then. */
-  readonly builtIn?: { readonly name: string; readonly spec: object };
+  readonly builtIn?: { readonly name: string; readonly spec: object; readonly access?: Access };
   /** Fields of the spec that name a resource, and its kind: it must be there, and does not go without this one. */
   readonly refersTo?: Readonly<Partial<Record<Field, Name>>>;
   /** How users put it. Absent: they do not, or by requests of its own. */

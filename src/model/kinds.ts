@@ -14,7 +14,9 @@ import { pool } from "./kinds/pool.ts";
 import { securitygroup } from "./kinds/securitygroup.ts";
 import { user } from "./kinds/user.ts";
 import { usergroup } from "./kinds/usergroup.ts";
+import { template } from "./kinds/template.ts";
 import { vrf } from "./kinds/vrf.ts";
+import type { Access } from "./rights.ts";
 import type { Value } from "./schema.ts";
 
 export const KINDS = {
@@ -37,6 +39,7 @@ export const KINDS = {
   user,
   usergroup,
   aclrule,
+  template,
 } as const satisfies Readonly<Record<string, KindRecord>>;
 
 type Records = typeof KINDS;
@@ -127,6 +130,12 @@ export function typeNameOf(kind: Kind): TypeName {
   const list: string = LISTS[kind];
   // TypeName says the same of the type of `list`.
   return `${list.charAt(0).toUpperCase()}${list.slice(1).replace(/s$/, "")}` as TypeName;
+}
+
+/** Who may use the one that is there before it is written; also after that, until somebody says otherwise. */
+export function builtInAccess(kind: Kind, name: string): { readonly access?: Access } {
+  const { builtIn } = recordOf(kind);
+  return builtIn?.name === name && builtIn.access !== undefined ? { access: builtIn.access } : {};
 }
 
 /** The spec of the one that is there before it is written. */

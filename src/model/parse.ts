@@ -22,6 +22,7 @@ import {
   writableText,
 } from "./kinds.ts";
 import { type Labels, checkLabels } from "./labels.ts";
+import { canonicalPart } from "./kinds/network.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { LoginRequest, PasswordRequest, TokenRequest } from "./login.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
@@ -50,6 +51,8 @@ export const parseHold = parserOf(input.HoldRequest);
 export const parseRelease = parserOf(input.HoldRelease);
 /** The body of POST /v1/ipam/check. */
 export const parseCheck = parserOf(CheckRequest);
+/** The body of POST /v1/templates/{name}/clone and rename. */
+export const parseTemplateName = parserOf(input.TemplateName);
 export const parsePreflight = parserOf(PreflightRequest);
 
 /** The bodies of POST /v1/login, POST /v1/tokens and PUT /v1/users/{name}/password. */
@@ -67,6 +70,7 @@ const shapes = {
   endpointPatch: parserOf(input.EndpointPatch),
   qos: parserOf(QosInput),
   limit: parserOf(LimitText),
+  instantiate: parserOf(input.InstantiateRequest),
   reserve: parserOf(input.ReserveRequest),
   hostSettings: parserOf(input.HostSettings),
   report: parserOf(HostReport),
@@ -99,6 +103,7 @@ function checkFirst(kind: WritableKind, spec: unknown, where: string): void {
   const driver = fieldOf(spec, "driver");
   if ("driver" in properties && typeof driver === "string") checkDriver(driver, `${where}.driver`);
   if ("qos" in properties) checkQos(spec, where);
+  if (kind === "template") checkFirst("network", fieldOf(spec, "network"), `${where}.network`);
   const addresses = fieldOf(spec, "hostAddresses");
   if ("hostAddresses" in properties && typeof addresses === "object" && !Array.isArray(addresses))
     throw invalid(`${where}.hostAddresses`, '"auto" or a list', addresses, HOST_ADDRESSES);
@@ -175,6 +180,14 @@ export function parseSelect(body: unknown): SelectRequest {
   const request = shapes.select(body);
   checkSelection(request);
   return request;
+}
+
+/** The body of POST /v1/templates/{name}/instantiate. */
+export function parseInstantiate(body: unknown): input.InstantiateRequest {
+  const said = fieldOf(body, "network");
+  if (said !== undefined) checkFirst("network", said, "network");
+  const { network, ...request } = shapes.instantiate(body);
+  return network === undefined ? request : { ...request, network: canonicalPart(network, "network") };
 }
 
 /** What `weft attach` asks of an agent. */

@@ -40,6 +40,7 @@ export type Conversion = ResourceOf<"conversion">;
 export type SecurityGroup = ResourceOf<"securitygroup">;
 export type AclRule = ResourceOf<"aclrule">;
 export type PhysicalNetwork = ResourceOf<"physicalnetwork">;
+export type Template = ResourceOf<"template">;
 export type VrfSpec = Vrf["spec"];
 export type NetworkSpec = Network["spec"];
 export type HostSpec = Host["spec"];

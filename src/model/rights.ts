@@ -14,6 +14,9 @@ const TRIADS = ["---", "--a", "-m-", "-ma", "u--", "u-a", "um-", "uma"] as const
 /** What its owner may do with what a user makes: use and manage it. */
 export const NEW_MODE = "um-------";
 
+/** The administrators', for everybody to use. */
+export const FOR_ALL = { mode: "------u--" };
+
 /** Whose a resource is. Without one it is the administrators'. */
 export const Access = strictObject({
   owner: optional(Type.String({ description: "A user." })),

@@ -9,7 +9,6 @@ import { noHostText } from "../../model/noHost.ts";
 import { NETWORK_FIELDS } from "../../model/kinds/conversion.ts";
 import type { Network, NetworkSpec } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
-import { limitFlags } from "../endpoint/limit.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { mergedLabels, newLabels, withLabels, withNewLabels } from "../input/labels.ts";
@@ -24,10 +23,10 @@ import {
   mergedGateways,
   mergedSubnets,
   refusedEdit,
-  SPOOFING_WORDS,
   type SpecFlags,
   subnetsText,
 } from "./draft.ts";
+import { newFlags, specFlags } from "./flags.ts";
 import { networkColumns, networkText } from "./shown.ts";
 import { type CarriageFlags, editTunnel, followConversion, isAboutVrf, registerConversions } from "./conversion.ts";
 import { registerExport } from "./export.ts";
@@ -38,7 +37,6 @@ import { registerMigrations } from "./migration.ts";
 import { registerRanges } from "./range.ts";
 import { registerReservations, reservedUnder } from "./reserve.ts";
 import { registerSelect } from "./select.ts";
-import { wayFlags } from "./way.ts";
 
 export function register(noun: Command, cli: Cli): void {
   registerList(noun, cli, "network", {
@@ -80,19 +78,7 @@ Examples:
   weft network create lab --ipam global --subnet 10.8.0.0/24 --subnet fd00:8::/64
   weft network create web --pool apcera`,
     );
-  specFlags(make)
-    .option(
-      "--ipam <mode>",
-      "local: routed, a block per host; global: one switched segment over all hosts (default without --host-prefix)",
-    )
-    .option("--subnet <cidr>", "addresses of the network; once per family", repeated)
-    .option("--pool <name>", "take id and subnets from this pool, instead of --subnet")
-    .option("--id <n>", "with --pool: take this id, not the lowest free one")
-    .option("--prefix <length>", "with a --pool that has spaces: length of the subnet that is taken")
-    .option("--prefix6 <length>", "the same of the IPv6 subnet, beside one of IPv4")
-    .option("--host-prefix <length>", "ipam local: prefix length of each host's block; once per --subnet", repeated)
-    .option("--vni <n>", "ipam global: VNI of the segment")
-    .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
+  newFlags(specFlags(make));
   writing(withNewLabels(make)).action(cli.verb(createNetwork));
 }
 
@@ -119,73 +105,6 @@ function registerEdit(noun: Command, cli: Cli): void {
       "What has no option is written in a file: weft network show NAME -o yaml > FILE, weft apply -f FILE.",
   );
   writing(withLabels(change)).action(cli.verb(editNetwork));
-}
-
-function specFlags(command: Command): Command {
-  return wayFlags(limitFlags(command, "none"))
-    .option(
-      "--gateway <address>",
-      "ipam global: gateway address, or none; once per --subnet (an edit may give it alone)",
-      repeated,
-    )
-    .option("--vrf <name>", "routing domain (default: one with the name of the network)")
-    .option("--placement <where>", "own: in a namespace per VRF; host: in the hosts' own namespace")
-    .option(
-      "--bridge <name>",
-      "placement host: name of its bridge on hosts, or auto: wb- and the network's (default); driver bridge without " +
-        "--parent, and driver ovs: one that hosts have already",
-    )
-    .option("--strategy <name>", "ipam global: choice of a free address: lowest, next or random")
-    .option("--sticky", "ipam global: give a returning owner its former address")
-    .option("--no-sticky", "ipam global: give it any free address (default)")
-    .option("--quarantine <seconds>", "time in which a released address goes only to its former owner (default: 60)")
-    .option(
-      "--hosts <name>",
-      "host that has the network also without endpoints, * for all that can, or none; repeatable",
-      repeated,
-    )
-    .option(
-      "--host-address <host=address>",
-      "placement host: a host's own address, or only auto or none; repeatable. An edit leaves those of other hosts; " +
-        "HOST=none takes a host's away",
-      repeated,
-    )
-    .option("--device <name>", "placement host: its tunnel or VLAN device, or auto: Weft names it (default)")
-    .option("--take-over", "placement host: hosts take over its bridge and device if other programs made them")
-    .option("--no-take-over", "these stay other programs' (default)")
-    .option("--stp", "its bridges run the spanning tree protocol")
-    .option("--no-stp", "they do not (default)")
-    .option("--forward-delay <seconds>", "with --stp: how long a port listens, and then learns, or auto: 15 (default)")
-    .option("--dns <address>", "name server for the endpoints, or none; repeatable", repeated)
-    .option("--peers <how>", "ipam global: unicast, or multicast: broadcasts cross as one packet to a group")
-    .option("--group <address>", "peers multicast: the group, or auto: it follows from the VNI (default)")
-    .option("--ttl <hops>", "peers multicast: TTL of tunnel packets, or auto: 1 to the group (default)")
-    .option(
-      "--underlay-device <name>",
-      "peers multicast: device of the hosts, or auto: that of their underlay (default); or name a --parent",
-    )
-    .option(
-      "--outsider <address>",
-      "peers multicast: machines in the group that are no hosts of the cluster, or none; repeatable",
-      repeated,
-    )
-    .option("--mtu <bytes>", "MTU, or auto: as large as the hosts' underlay allows (default)")
-    .option(
-      "--offload <who>",
-      "checksums of tunnels: on, off (the kernel writes them) or auto: off where they arrive wrong",
-    )
-    .option("--masquerade", "endpoints reach other networks under their host's address (default)")
-    .option("--no-masquerade", "endpoints keep their own address")
-    .option("--cni", "hosts that have a cni-dir write a CNI configuration for the network")
-    .option("--cni-portmap", "the same, with the portmap plugin after Weft (needs a VRF with hostAccess)")
-    .option("--no-cni", "hosts write no CNI configuration (default)")
-    .option("--sg <name>", "security group of all endpoints, or none: nothing is filtered; repeatable", repeated)
-    .option(
-      "--spoofing <what>",
-      `allow what the spoofing filter drops: ${SPOOFING_WORDS.join(", ")}; or none; repeatable`,
-      repeated,
-    )
-    .option("--description <text>", "text that list and show print");
 }
 
 async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {

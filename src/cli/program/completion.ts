@@ -133,6 +133,7 @@ function argumentKind(command: Command, at: number): Kind | undefined {
   const argument = all[at] ?? (all.at(-1)?.variadic === true ? all.at(-1) : undefined);
   if (argument === undefined) return undefined;
   if (["network", "from", "to", "parent"].includes(argument.name())) return "network";
+  if (argument.name() === "template") return "template";
   if (argument.name() !== "name" || MAKING.has(command.name())) return undefined;
   if (command.name() === "effective") return "endpoint";
   return kindOfNoun(command) ?? kindOfNoun(command.parent);

@@ -12,6 +12,7 @@ import type { Context } from "./context.ts";
 import { commitGroup } from "./group/group.ts";
 import { drainHost, joinHost, setHost } from "./host/host.ts";
 import { advanceConversion } from "./network/convert.ts";
+import { cloneTemplate, instantiate, renameTemplate } from "./network/template.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
 import { attachAll, attachAnywhere, detach, patchEndpoint } from "./workload/endpoint.ts";
 import { joinNetwork } from "./workload/membership.ts";
@@ -74,6 +75,12 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   hold: (draft, { request }) => hold(draft, request),
   release: (draft, { span }) => release(draft, span),
   reserve: (draft, { network, request }) => reserve(draft, network, request),
+  instantiate(draft, { template, request }) {
+    instantiate(draft, template, request, true);
+    return undefined;
+  },
+  "clone-template": (draft, { template, name }) => cloneTemplate(draft, template, name),
+  "rename-template": (draft, { template, name }) => renameTemplate(draft, template, name),
   expire,
   "advance-conversion": advanceConversion,
 };
@@ -86,4 +93,5 @@ const MATCHED: { readonly [V in Write["verb"]]?: (write: WriteOf<V>) => readonly
   "patch-endpoint": ({ name }) => ["endpoint", name],
   detach: ({ endpoint }) => ["endpoint", endpoint],
   reserve: ({ request }) => ["network", request.name],
+  "rename-template": ({ template }) => ["template", template],
 };

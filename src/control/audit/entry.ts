@@ -96,6 +96,9 @@ const OBJECTS: { readonly [V in Write["verb"]]: (write: WriteOf<V>) => string | 
   hold: ({ request }) => `network/${request.network}`,
   release: ({ span }) => `network/${span.network}`,
   reserve: ({ network }) => `network/${network}`,
+  instantiate: ({ template }) => `template/${template}`,
+  "clone-template": ({ template }) => `template/${template}`,
+  "rename-template": ({ template }) => `template/${template}`,
   expire: () => undefined,
   "advance-conversion": ({ name }) => `conversion/${name}`,
 };

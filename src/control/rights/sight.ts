@@ -41,6 +41,7 @@ const SEEN: { readonly [K in Kind]: Row<K> } = {
   vrf: isUsed,
   pool: isUsed,
   physicalnetwork: isUsed,
+  template: isUsed,
   // The one that is built in is everybody's: networks have it.
   securitygroup: (sight, group) => builtInOf("securitygroup", group.name) !== undefined || isUsed(sight, group),
   endpoint: (sight, endpoint) => isUsed(sight, endpoint) || managesNetwork(sight, endpoint.spec.network),

@@ -6,7 +6,7 @@ import type { Family } from "../../model/address.ts";
 import { defined } from "../../model/defined.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resource.ts";
-import { recordOf } from "../../model/kinds.ts";
+import { builtInAccess, recordOf } from "../../model/kinds.ts";
 import { type Access, type Lock, NEW_MODE } from "../../model/rights.ts";
 import type { Context } from "../admit/context.ts";
 import type { Identity } from "../write.ts";
@@ -49,10 +49,18 @@ export class Draft {
       uid: old?.uid ?? this.context.uid(),
       revision: this.view.revision + 1,
       spec,
-      ...(old === undefined ? this.#own(kind) : heldOf(old)),
+      ...(old === undefined ? { ...this.#own(kind), ...builtInAccess(kind, name) } : heldOf(old)),
     } as unknown as ResourceOf<K>;
     this.#apply({ put: made });
     return made;
+  }
+
+  /** The same resource under a name that is free; it keeps its uid. */
+  rename<R extends Resource>(resource: R, name: string): R {
+    this.removeKey(keyOfResource(resource));
+    const renamed = { ...resource, name, revision: this.view.revision + 1 };
+    this.#apply({ put: renamed });
+    return renamed;
   }
 
   /** The resource with this access, or without any. */

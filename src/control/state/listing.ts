@@ -1,5 +1,5 @@
 // Resources as a viewer sees them, built-in ones too: pages in order of names, and one by its name.
-import { type Kind, builtInOf, recordOf } from "../../model/kinds.ts";
+import { type Kind, builtInAccess, builtInOf, recordOf } from "../../model/kinds.ts";
 import { labelsOf } from "../../model/labels.ts";
 import { type Selector, selects } from "../../model/selector.ts";
 import { type Resource, type ResourceOf, type Snapshot, snapshotWith } from "../../model/resource.ts";
@@ -66,7 +66,16 @@ export function snapshotForUser(view: View, asking: Asking): Snapshot {
 export function builtIn<K extends Kind>(kind: K, name: string): ResourceOf<K> | undefined {
   const spec = builtInOf(kind, name);
   // An envelope of kind K around a spec of kind K; TypeScript cannot see that the union member is K's.
-  return spec === undefined ? undefined : ({ kind, name, uid: name, revision: 0, spec } as unknown as ResourceOf<K>);
+  return spec === undefined
+    ? undefined
+    : ({
+        kind,
+        name,
+        uid: name,
+        revision: 0,
+        spec,
+        ...builtInAccess(kind, name),
+      } as unknown as ResourceOf<K>);
 }
 
 /** In order of names, with the one that is built in. */

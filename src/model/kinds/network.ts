@@ -244,7 +244,7 @@ export const NetworkSpec = strictObject({
   description: optional(Type.String()),
 });
 
-const NetworkInput = strictObject({
+export const NetworkInput = strictObject({
   ...Type.Partial(NetworkSpec).properties,
   qos: optional(QosInput),
   ranges: optional(Type.Array(RangeInput, RANGES)),
@@ -266,7 +266,7 @@ const NetworkInput = strictObject({
     ),
   ),
 });
-type NetworkInput = Value<typeof NetworkInput>;
+export type NetworkInput = Value<typeof NetworkInput>;
 
 export const network = {
   spec: NetworkSpec,
@@ -288,6 +288,11 @@ export const network = {
 function canonicalNetwork(spec: NetworkInput, where: string): NetworkInput {
   if (spec.subnets === undefined && spec.pool === undefined)
     throw invalid(`${where}.subnets`, "a value", undefined, "give it one, or a pool to take it from");
+  return canonicalPart(spec, where);
+}
+
+/** Of a spec in part, as templates have it. */
+export function canonicalPart(spec: NetworkInput, where: string): NetworkInput {
   const subnets = spec.subnets?.map((subnet, i) => {
     const at = `${where}.subnets[${i}]`;
     const cidr = formatCidr(parseCidr(subnet.cidr, `${at}.cidr`));

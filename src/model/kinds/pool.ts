@@ -4,6 +4,7 @@ import { canonicalCidrs, formatCidr, parseCidr } from "../address.ts";
 import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
 import { VNI_LAST } from "../limits.ts";
+import { FOR_ALL } from "../rights.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec, Subnet } from "./network.ts";
 
@@ -63,11 +64,26 @@ const PoolSpec = strictObject({
 const PoolInput = strictObject(Type.Partial(PoolSpec).properties);
 type PoolInput = Value<typeof PoolInput>;
 
+/** Of the template `private-ipv4`: networks that are apart may have the same addresses. */
+const PRIVATE_SPEC: Value<typeof PoolSpec> = {
+  driver: "vxlan",
+  ipam: "global",
+  reserved: [],
+  spaces: [
+    { cidr: "10.64.0.0/10", prefix: 24, hostPrefix: 28 },
+    { cidr: "172.16.0.0/12", prefix: 24, hostPrefix: 28 },
+    { cidr: "192.168.0.0/16", prefix: 24, hostPrefix: 28 },
+  ],
+  reuse: true,
+  description: "Addresses of networks that are each in a routing domain of its own.",
+};
+
 export const pool = {
   spec: PoolSpec,
   unknown: "pool-unknown",
   owned: true,
   seenBy: "none",
+  builtIn: { name: "private-ipv4", spec: PRIVATE_SPEC, access: FOR_ALL },
   put: {
     input: PoolInput,
     own: true,

@@ -101,6 +101,13 @@ GET /v1/aclrules                        own other admin
 GET /v1/aclrules/{name}                 own other admin
 PUT /v1/aclrules/{name}                 admin
 DELETE /v1/aclrules/{name}              admin
+GET /v1/templates                       own other admin
+GET /v1/templates/{name}                own other admin
+PUT /v1/templates/{name}                admin
+DELETE /v1/templates/{name}             admin
+POST /v1/templates/{name}/clone         admin
+POST /v1/templates/{name}/instantiate   admin
+POST /v1/templates/{name}/rename        admin
 GET /v1/leases/history                  admin
 POST /v1/apply                          admin
 POST /v1/ipam/check                     admin
@@ -251,7 +258,7 @@ test("a host sees its own endpoints and moves, no other's, and nothing that is f
   assert.deepEqual(await names("moves", "own"), [move]);
   assert.deepEqual(await names("moves", "other"), []);
   assert.equal((await seen(`/v1/moves/${move}`, "other")).reason, "not-found");
-  const never = ["aclRules", "cursors", "freed", "holds", "migrations", "pools", "userGroups", "users"];
+  const never = ["aclRules", "cursors", "freed", "holds", "migrations", "pools", "templates", "userGroups", "users"];
   const { schemas } = (await seen("/openapi.json", "own")).components;
   const lists = Object.entries(schemas.Snapshot.properties as Record<string, { description?: string }>);
   const saidSo = lists.filter(([, { description = "" }]) => description.startsWith("For administrators"));

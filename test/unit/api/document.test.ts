@@ -68,6 +68,11 @@ DELETE /v1/usergroups/{name} ?force If-Match => 200 Done
 PUT /v1/usergroups/{name} If-Match If-None-Match UserGroupPut => 200 UserGroup, 201 UserGroup
 DELETE /v1/aclrules/{name} ?force If-Match => 200 Done
 PUT /v1/aclrules/{name} If-Match If-None-Match AclRulePut => 200 AclRule, 201 AclRule
+DELETE /v1/templates/{name} ?force If-Match => 200 Done
+PUT /v1/templates/{name} If-Match If-None-Match TemplatePut => 200 Template, 201 Template
+POST /v1/templates/{name}/clone TemplateName => 201 Template
+POST /v1/templates/{name}/instantiate InstantiateRequest => 200 Instantiated, 201 Instantiated
+POST /v1/templates/{name}/rename If-Match TemplateName => 200 Template, 201 Template
 DELETE /v1/vrfs/{name} ?force If-Match => 200 Done
 PUT /v1/vrfs/{name} If-Match If-None-Match VrfPut => 200 Vrf, 201 Vrf
 GET /v1/watch ?from Weft-History => 200 application/x-ndjson
@@ -94,6 +99,7 @@ physicalnetworks  PhysicalNetwork  physical network  physical-unknown  physical 
 users           User           user            not-found           user list
 usergroups      UserGroup      user group      not-found           usergroup list
 aclrules        AclRule        ACL rule        not-found           aclrule list
+templates       Template       template        template-unknown    template list
 `;
 const rowsOf = (table: string) => table.trim().split("\n");
 const kinds = rowsOf(KINDS).map((row) => {
@@ -181,12 +187,13 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
   conditions[].waitsFor? conditions[].waitsFor[].host conditions[].waitsFor[].why
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
-  holds freed cursors securityGroups conversions physicalNetworks users userGroups aclRules
+  holds freed cursors securityGroups conversions physicalNetworks users userGroups aclRules templates
 ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
   ask.trial.peers ask.trial.peers[].host ask.trial.peers[].underlay
   ask.trial.channels ask.trial.channels[].driver ask.trial.channels[].port
 PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.driver ways[].channel.port ways[].state
   ways[].size ways[].why? problems
+Instantiated: revision networks
 Done: revision
 Heard: revision suspectAfterMs reclaimAfterMs?
 Version: version cluster
@@ -199,7 +206,7 @@ WhoAmI: role user? host? group? groups? credential expiresMs? narrowing? narrowi
 Problem: type title status detail reason what where? why? fix blockers? retryAfterSeconds?
 `;
 /** Schemas of resources that have an owner. */
-const OWNED: readonly string[] = ["Network", "Vrf", "Pool", "PhysicalNetwork", "SecurityGroup", "Endpoint"];
+const OWNED: readonly string[] = ["Network", "Vrf", "Pool", "PhysicalNetwork", "SecurityGroup", "Endpoint", "Template"];
 
 type Described = {
   readonly type?: string;

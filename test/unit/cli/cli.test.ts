@@ -248,7 +248,7 @@ describe("pools and members", () => {
     const dry = await weft(["import", "apcera", "-", "--dry-run"], { input: CONF });
     assert.match(dry.stdout, /^\+ pool\/apcera would be created\n {4}/);
     assert.match(dry.stderr, /ignored, not about virtual networks: chef\.continuum\.router\nonly a dry run/);
-    assert.deepEqual(await json("pool", "list"), []);
+    assert.doesNotMatch((await weft(["pool", "list"])).stdout, /apcera/);
     assert.match((await weft(["import", "apcera", "-"], { input: CONF })).stderr, /imported at revision \d+/);
     assert.match((await weft(["import", "apcera", "-"], { input: CONF })).stderr, /nothing to change/);
     const wrong = await weft(["import", "apcera", "-"], { input: "chef: {\n  continuum: [] }" });

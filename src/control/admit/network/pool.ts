@@ -42,6 +42,9 @@ export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Po
   checkVnis(spec);
   if (spaces === undefined) checkRules(name, spec);
   else checkSpaces(name, spec);
+  // The built-in pool need not be written; a list of pools has it, and can be applied.
+  const own = draft.view.pool.has(name) ? undefined : builtIn("pool", name);
+  if (own !== undefined && isDeepStrictEqual(spec, own.spec)) return own;
   return draft.put("pool", name, spec);
 }
 
