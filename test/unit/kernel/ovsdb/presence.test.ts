@@ -79,12 +79,15 @@ test("while it is in use, the connection there is is asked, and ends if no answe
 test("without files of processes, the daemon is dead when nobody has its lock", async (t) => {
   let isHeld = true;
   const server = place(t);
-  const rows = { Port: { "1-p": { new: { name: "wo7", external_ids: ["map", [["weft", "network:a"]]] } } } };
-  const bridge = { "1-b": { new: { name: "br-int", ports: ["uuid", "1-p"] } } };
+  const none = ["set", []];
+  const ours = { external_ids: ["map", [["weft", "network:a"]]] };
+  const port = { name: "wo7", interfaces: none, tag: none, trunks: none, vlan_mode: none, protected: false, ...ours };
+  const bridge = { name: "br-int", ports: ["uuid", "1-p"], datapath_type: "", external_ids: ["map", []] };
+  const rows = { Port: { "1-p": { new: port } }, Bridge: { "1-b": { new: bridge } } };
   await server.listen(
     answering({
       echo: ({ id }) => result(id, []),
-      monitor: ({ id }) => result(id, { ...rows, Bridge: bridge }),
+      monitor: ({ id }) => result(id, rows),
       lock: ({ id }) => result(id, { locked: !isHeld }),
     }),
   );
