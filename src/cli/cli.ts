@@ -44,6 +44,12 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       load: () => import("./host/host.ts"),
     },
     {
+      name: "cluster",
+      kind: "hostcluster",
+      about: "named sets of hosts, for networks: create, list, show, edit, delete",
+      load: () => import("./host/cluster.ts"),
+    },
+    {
       name: "lease",
       alias: "ip",
       about: "which owner has an address, or had it: list, show, history",

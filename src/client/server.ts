@@ -77,8 +77,8 @@ export function serverClient({ url, token }: ServerLocation) {
     drain: (host: string, drained: boolean) =>
       ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/${drained ? "drain" : "resume"}`),
     /** What counts instead of what the host's agent says; what is left out stays. */
-    setHost: (host: string, body: input.HostSettings, match: Match = {}) =>
-      ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/set`, { body, ...headersOf(match) }),
+    setHost: (host: string, body: input.HostSettings, { force, ...match }: Match & Force = {}) =>
+      ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/set${forced(force)}`, { body, ...headersOf(match) }),
     /** Repeating it changes nothing. */
     join: (network: string, workload: string) =>
       ask<ResourceOf<"membership">>("POST", "/v1/memberships", { body: { network, workload } }),

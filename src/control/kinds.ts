@@ -4,6 +4,7 @@
 import type { InputOf, Kind, OwnDelete, OwnPut } from "../model/kinds.ts";
 import type { ResourceOf } from "../model/resource.ts";
 import { deleteGroup, putGroup } from "./admit/group/group.ts";
+import { deleteCluster, putCluster } from "./admit/host/cluster.ts";
 import { deleteHost } from "./admit/host/host.ts";
 import { cancelConversion } from "./admit/network/convert.ts";
 import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/network.ts";
@@ -25,6 +26,7 @@ export const PUTS: Puts & { readonly [K in Kind]?: unknown } = {
   pool: putPool,
   securitygroup: putGroup,
   template: putTemplate,
+  hostcluster: putCluster,
 };
 
 export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
@@ -38,6 +40,7 @@ export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
   conversion: cancelConversion,
   user: deleteUser,
   usergroup: deleteUsergroup,
+  hostcluster: deleteCluster,
   physicalnetwork: (draft, wanted) =>
     deletePhysical(draft, wanted, ({ name }) => deleteNetwork(draft, { name, force: true })),
 };

@@ -57,8 +57,13 @@ export type Write =
   | ({ readonly verb: "delete"; readonly kind: DeletableKind } & Delete & Match)
   | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
   | ({ readonly verb: "drain"; readonly host: string; readonly drained: boolean } & Match)
-  /** What is left out stays. */
-  | ({ readonly verb: "set-host"; readonly host: string; readonly settings: HostSettings } & Match)
+  /** What is left out stays. `force`: also if endpoints are on a host that leaves their network's clusters. */
+  | ({
+      readonly verb: "set-host";
+      readonly host: string;
+      readonly settings: HostSettings;
+      readonly force?: boolean;
+    } & Match)
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
   /** All or nothing: the interfaces of one workload. */
   | { readonly verb: "attach-all"; readonly claims: readonly EndpointClaim[]; readonly by: Viewer }

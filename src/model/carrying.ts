@@ -1,6 +1,7 @@
 // Which hosts and prefixes a network concerns. The server's allocation, the agent's visibility and the compiler use
 // these functions.
 import { cidrOf, formatMac, ipOf, overlaps } from "./address.ts";
+import { isOutside } from "./cluster.ts";
 import { whyLeftOut } from "./leftOut.ts";
 import type { Host, HostAddress, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
 
@@ -19,11 +20,15 @@ export const ALL_HOSTS = "*";
 /** In `hostAddresses` of a network: the server allocates them. */
 export const AUTO = "auto";
 
-type WithHosts = Pick<NetworkSpec, "hosts" | "hostAddresses" | "allocatedAddresses">;
+type WithHosts = Pick<NetworkSpec, "hosts" | "hostAddresses" | "allocatedAddresses" | "clusterHosts">;
 
-/** Whether a network says that it is to be on a host also without endpoints: by `*`, whether or not the host can. */
+/**
+ * Whether a network says that it is to be on a host also without endpoints: by `*`, whether or not the host can. Hosts
+ * outside of its clusters are none of its hosts.
+ */
 export function namesHost(spec: WithHosts, host: string): boolean {
   const { hosts = [], hostAddresses } = spec;
+  if (isOutside(spec, host)) return false;
   const isNamed = hosts.includes(ALL_HOSTS) || hosts.includes(host);
   // What the server allocated is of hosts that are named.
   return isNamed || (hostAddresses !== AUTO && hostAddressesOf(spec, host).length > 0);

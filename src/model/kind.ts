@@ -27,7 +27,7 @@ export type KindRecord<Field extends PropertyKey = string, Name extends string =
   readonly hasReservedNames?: true;
   /** One that is there before it is written, and shown at revision 0 until then. */
   readonly builtIn?: { readonly name: string; readonly spec: object; readonly access?: Access };
-  /** Fields of the spec that name a resource, and its kind: it must be there, and does not go without this one. */
+  /** Fields of the spec that name resources, and their kind: they must be there, and do not go without this one. */
   readonly refersTo?: Readonly<Partial<Record<Field, Name>>>;
   /** How users put it. Absent: they do not, or by requests of its own. */
   readonly put?: KindPut;

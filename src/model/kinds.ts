@@ -7,6 +7,7 @@ import { block, cursor, freed, hold, vtep } from "./kinds/allocation.ts";
 import { conversion } from "./kinds/conversion.ts";
 import { endpoint } from "./kinds/endpoint.ts";
 import { host } from "./kinds/host.ts";
+import { hostcluster } from "./kinds/hostcluster.ts";
 import { membership, migration, move } from "./kinds/membership.ts";
 import { network } from "./kinds/network.ts";
 import { physicalnetwork } from "./kinds/physicalnetwork.ts";
@@ -40,6 +41,7 @@ export const KINDS = {
   usergroup,
   aclrule,
   template,
+  hostcluster,
 } as const satisfies Readonly<Record<string, KindRecord>>;
 
 type Records = typeof KINDS;
@@ -150,9 +152,10 @@ export function referencesIn(
   spec: object,
 ): readonly { readonly kind: Kind; readonly name: string; readonly field: string }[] {
   return Object.entries(recordOf(kind).refersTo ?? {}).flatMap(([field, to]) => {
-    const name: unknown = (spec as { readonly [field: string]: unknown })[field];
+    const said: unknown = (spec as { readonly [field: string]: unknown })[field];
+    const names: readonly unknown[] = Array.isArray(said) ? said : [said];
     // A test holds the table to kinds that there are.
-    return typeof name === "string" ? [{ kind: to as Kind, name, field }] : [];
+    return names.flatMap((name) => (typeof name === "string" ? [{ kind: to as Kind, name, field }] : []));
   });
 }
 

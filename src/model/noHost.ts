@@ -5,8 +5,12 @@ import type { Host, NetworkSpec } from "./resource.ts";
 
 const TOLD_MAX = 5;
 
-/** Why no host can have a network of `*`; undefined if one can, there is no host, or the network names hosts itself. */
+/**
+ * Why no host can have a network of `*`, or of clusters; undefined if one can, there is no host, or the network names
+ * hosts itself.
+ */
 export function noHostText(spec: NetworkSpec, hosts: readonly Host[]): string | undefined {
+  if (spec.clusterHosts?.length === 0) return `no host can carry it yet: none is in its clusters`;
   if (spec.hosts?.join() !== ALL_HOSTS || hosts.length === 0 || Array.isArray(spec.hostAddresses)) return undefined;
   const reasons = hosts.map((host) => [host.name, whyLeftOut(spec, host)] as const);
   if (reasons.some(([, why]) => why === undefined)) return undefined;

@@ -39,6 +39,7 @@ export type Freed = ResourceOf<"freed">;
 export type Conversion = ResourceOf<"conversion">;
 export type SecurityGroup = ResourceOf<"securitygroup">;
 export type AclRule = ResourceOf<"aclrule">;
+export type HostCluster = ResourceOf<"hostcluster">;
 export type PhysicalNetwork = ResourceOf<"physicalnetwork">;
 export type Template = ResourceOf<"template">;
 export type VrfSpec = Vrf["spec"];

@@ -1,6 +1,7 @@
 // Why an attach or detach is refused, in the words of its caller; and what is checked before anything is made.
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Refusal } from "../../kernel/kernel.ts";
+import { checkInside } from "../../model/cluster.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import { DEFAULT_GROUP } from "../../model/group.ts";
 import { limited, parseQos, patched, type Qos } from "../../model/qos.ts";
@@ -23,6 +24,7 @@ export function checkTakes(host: Host, { name, spec }: Network, blockLease: Pick
     const fix = "enable it, or use another network";
     throw new Fault("network-disabled", { what: `network "${name}" is disabled`, fix });
   }
+  checkInside({ name, spec }, host.name);
   if (spec.ipam === "global") return;
   if (host.spec.drained === true) throw drainedFault(host.name);
   blockLease.checkAllocate();

@@ -96,6 +96,7 @@ const SET: Route = {
   path: "/v1/hosts/{name}/set",
   summary: "What counts of a host instead of what its agent says; what is left out stays.",
   access: "user",
+  query: { force: "true: also if endpoints are on a host that leaves their network's clusters; it detaches them." },
   headers: MATCH,
   body: "HostSettings",
   answers: { 200: "Host" },
@@ -103,6 +104,7 @@ const SET: Route = {
     verb: "set-host",
     host: call.name,
     settings: parseHostSettings(jsonOf(call)),
+    force: flagIn(call, "force"),
     ...matchOf(call),
   }),
 };

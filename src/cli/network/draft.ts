@@ -48,6 +48,7 @@ export type SpecFlags = LimitFlags &
     | "sg"
     | "spoofing"
     | "hosts"
+    | "cluster"
     | "hostAddress"
     | "outsider"
     | "label"
@@ -83,6 +84,7 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     vrf,
     placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
     hosts: hosts && listOrNone(hosts, "--hosts"),
+    clusters: flags.cluster && listOrNone(flags.cluster, "--cluster"),
     ...wayDraft(flags),
     bridge: unless(flags.bridge, "auto"),
     device: unless(flags.device, "auto"),
@@ -140,6 +142,7 @@ const CLEARING = [
   ["trunks", "trunk", "none"],
   ["dns", "dns", "none"],
   ["hosts", "hosts", "none"],
+  ["clusters", "cluster", "none"],
   ["hostAddresses", "hostAddress", "none"],
   ["allocatedAddresses", "hostAddress", "none"],
   ["outsiders", "outsider", "none"],

@@ -23,7 +23,7 @@ export function newFlags(command: Command): Command {
 }
 
 export function specFlags(command: Command): Command {
-  return wayFlags(limitFlags(command, "none"))
+  return hostFlags(wayFlags(limitFlags(command, "none")))
     .option(
       "--gateway <address>",
       "ipam global: gateway address, or none; once per --subnet (an edit may give it alone)",
@@ -40,17 +40,6 @@ export function specFlags(command: Command): Command {
     .option("--sticky", "ipam global: give a returning owner its former address")
     .option("--no-sticky", "ipam global: give it any free address (default)")
     .option("--quarantine <seconds>", "time in which a released address goes only to its former owner (default: 60)")
-    .option(
-      "--hosts <name>",
-      "host that has the network also without endpoints, * for all that can, or none; repeatable",
-      repeated,
-    )
-    .option(
-      "--host-address <host=address>",
-      "placement host: a host's own address, or only auto or none; repeatable. An edit leaves those of other hosts; " +
-        "HOST=none takes a host's away",
-      repeated,
-    )
     .option("--device <name>", "placement host: its tunnel or VLAN device, or auto: Weft names it (default)")
     .option("--take-over", "placement host: hosts take over its bridge and device if other programs made them")
     .option("--no-take-over", "these stay other programs' (default)")
@@ -87,4 +76,25 @@ export function specFlags(command: Command): Command {
       repeated,
     )
     .option("--description <text>", "text that list and show print");
+}
+
+/** On which hosts it is, and what these have there. */
+function hostFlags(command: Command): Command {
+  return command
+    .option(
+      "--hosts <name>",
+      "host that has the network also without endpoints, * for all that can, or none; repeatable",
+      repeated,
+    )
+    .option(
+      "--cluster <name>",
+      "cluster whose hosts alone can carry the network, or none: every host; repeatable",
+      repeated,
+    )
+    .option(
+      "--host-address <host=address>",
+      "placement host: a host's own address, or only auto or none; repeatable. An edit leaves those of other hosts; " +
+        "HOST=none takes a host's away",
+      repeated,
+    );
 }

@@ -21,6 +21,7 @@ function textsOf(spec: NetworkSpec): readonly (readonly [label: string, text: st
   return [
     ["subnets", subnetsText(spec.subnets)],
     ["hosts", spec.hosts?.join(", ") ?? ""],
+    ["clusters", spec.clusters?.join(", ") ?? ""],
     ["host addresses", addresses.sort().join(", ")],
     ["DNS", spec.dns?.join(", ") ?? ""],
     ["outsiders", spec.outsiders?.join(", ") ?? ""],

@@ -12,7 +12,7 @@ import type { Cli } from "../context.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { mergedLabels, newLabels, withLabels, withNewLabels } from "../input/labels.ts";
-import { repeated, writing, type WriteOptions } from "../input/options.ts";
+import { repeated, withForce, writing, type SureOptions, type WriteOptions } from "../input/options.ts";
 import { count } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { changedNames } from "../output/changes.ts";
@@ -104,7 +104,8 @@ function registerEdit(noun: Command, cli: Cli): void {
     "\nWhile endpoints use it, --driver, --mtu, --peers, --vni and --tunnel-port change in phases, without losses.\n" +
       "What has no option is written in a file: weft network show NAME -o yaml > FILE, weft apply -f FILE.",
   );
-  writing(withLabels(change)).action(cli.verb(editNetwork));
+  withForce(withLabels(change), "even if endpoints are on hosts outside of its --cluster; the hosts detach them");
+  writing(change).action(cli.verb(editNetwork));
 }
 
 async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
@@ -118,7 +119,9 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   const spec = { ...draftOf(options), ...defined({ labels: options.label && newLabels(options.label) }) };
   const isNewVrf = spec.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === spec.vrf);
   const network = await create(cli, options, { kind: "network", name, spec, noun: "network", called: "network" });
-  const noHost = network.spec.hosts === undefined ? undefined : noHostText(network.spec, await server.list("host"));
+  const { hosts, clusterHosts } = network.spec;
+  const noHost =
+    (hosts ?? clusterHosts) === undefined ? undefined : noHostText(network.spec, await server.list("host"));
   const place = isNewVrf ? `, in the new VRF "${network.spec.vrf}"` : "";
   cli.io.err(
     `network ${name} created at revision ${network.revision}${place}: ${subnetsText(network.spec.subnets)}\n` +
@@ -128,7 +131,9 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   );
 }
 
-async function editNetwork(cli: Cli, name: string, options: SpecFlags & CarriageFlags & WriteOptions): Promise<void> {
+type EditOptions = SpecFlags & CarriageFlags & SureOptions & WriteOptions;
+
+async function editNetwork(cli: Cli, name: string, options: EditOptions): Promise<void> {
   const { gateway, ...rest } = options;
   const isAlone = options.subnet === undefined;
   const draft = draftOf(isAlone ? rest : options);
@@ -146,6 +151,7 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & Carriage
   const edited = edit(cli, options, {
     kind: "network",
     name,
+    ...defined({ force: options.force }),
     change(network) {
       before = network;
       return editedSpec(network.spec, draft, { gateways, cleared, labels: options.label });

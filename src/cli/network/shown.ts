@@ -109,6 +109,7 @@ export async function networkText(cli: Cli, network: Network, server: ServerClie
     ["Takes over", spec.takeOver === true ? "its bridge and device, where other programs made them" : undefined],
     ["Spanning tree", spanningTreeText(spec)],
     ["Hosts", spec.hosts?.map((host) => (host === ALL_HOSTS ? "all" : host)).join(", ")],
+    ["Clusters", spec.clusters && `${spec.clusters.join(", ")}: ${spec.clusterHosts?.join(", ") || "no hosts"}`],
     ...leftOutFields(network, snapshot),
     ...changingFields(wayFields(network, vrf, snapshot), formerFields(network, vrf, snapshot)),
     ...deliveryFields(name, status),

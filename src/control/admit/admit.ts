@@ -63,7 +63,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   apply,
   join: (draft, { claim, by }) => joinHost(draft, claim, by),
   drain: (draft, { host, drained }) => drainHost(draft, host, drained),
-  "set-host": (draft, { host, settings }) => setHost(draft, host, settings),
+  "set-host": (draft, { host, settings, force }) => setHost(draft, { host, settings, force: force === true }),
   attach: (draft, { claim, by }) => attachAnywhere(draft, claim, by),
   "attach-all": (draft, { claims, by }) => attachAll(draft, claims, by),
   "patch-endpoint": (draft, { name, patch }) => patchEndpoint(draft, name, patch),

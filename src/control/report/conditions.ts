@@ -2,6 +2,7 @@
 // hosts whose addresses overlap a network that is older, and lost hosts. Computed from the view on request: a condition
 // ends with its cause.
 import { type Cidr, familyOf, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
+import { isOutside } from "../../model/cluster.ts";
 import { AUTO, hostAddressesOf, isOnHost } from "../../model/carrying.ts";
 import { bridgeOfOthers } from "../../model/bridges.ts";
 import { formatDuration } from "../../model/duration.ts";
@@ -32,6 +33,7 @@ export const CONDITION_REASONS = [
   "feature-missing",
   "many-peers",
   "device-missing",
+  "cluster-empty",
   "group-shared",
   "group-undelivered",
   "host-lost",
@@ -127,7 +129,7 @@ function exhaustionOf(view: View, { name, spec }: Network): Condition[] {
   const messageOf = ({ name: host }: Host) => {
     const had = blocks?.get(host);
     const isServed = spec.subnets.every(({ cidr }) => had?.[cidr.includes(":") ? 6 : 4] !== undefined);
-    if (isServed || vteps?.has(host) !== true) return undefined;
+    if (isServed || vteps?.has(host) !== true || isOutside(spec, host)) return undefined;
     return (
       `network "${name}" has no block left for host "${host}": ${subnets}; ` +
       "delete hosts that are gone, or migrate to a larger network"
@@ -345,5 +347,7 @@ function onNoHost(view: View, { name, spec }: Network): Condition[] {
   if (text === undefined) return [];
   const isLacking = hosts.every((host) => lackedBy(host, spec.driver).length > 0);
   const message = `network "${name}" is nowhere: ${text}; it comes by itself when a host can`;
-  return [{ reason: isLacking ? "feature-missing" : "device-missing", object: `network/${name}`, message }];
+  const reason = isLacking ? "feature-missing" : "device-missing";
+  const isEmpty = spec.clusterHosts?.length === 0;
+  return [{ reason: isEmpty ? "cluster-empty" : reason, object: `network/${name}`, message }];
 }

@@ -46,6 +46,7 @@ const SEEN: { readonly [K in Kind]: Row<K> } = {
   securitygroup: (sight, group) => builtInOf("securitygroup", group.name) !== undefined || isUsed(sight, group),
   endpoint: (sight, endpoint) => isUsed(sight, endpoint) || managesNetwork(sight, endpoint.spec.network),
   host: isUsed,
+  hostcluster: isUsed,
   block: (sight, { spec }) => managesNetwork(sight, spec.network),
   vtep: (sight, { spec }) => managesVrf(sight, spec.vrf),
   membership: (sight, { spec }) => managesNetwork(sight, spec.network),

@@ -155,7 +155,8 @@ export function commitDelta(view: View, before: Before): CommitDelta {
 /** Hosts that a network names, as a text to compare. */
 function hostsOf(resource: Resource | undefined): string {
   if (resource?.kind !== "network") return "";
-  return [...(resource.spec.hosts ?? []), ...allHostAddresses(resource.spec).map(({ host }) => host)].join();
+  const { hosts = [], clusterHosts = [] } = resource.spec;
+  return [...hosts, "in", ...clusterHosts, "at", ...allHostAddresses(resource.spec).map(({ host }) => host)].join();
 }
 
 /** Groups that rules named as peers where the delta began. */

@@ -20,6 +20,7 @@ export const CODES = {
   "network-disabled": 104,
   "host-unknown": 105,
   "host-drained": 106,
+  "host-outside": 107,
   "not-as-it-should-be": 110,
   "kernel-refused": 111,
   internal: 199,
@@ -58,6 +59,7 @@ const BY_REASON: Readonly<Partial<Record<Reason, Code>>> = {
   // It joins anew by itself.
   "host-reclaimed": "try-again",
   "host-drained": "host-drained",
+  "host-outside": "host-outside",
   "kernel-refused": "kernel-refused",
 };
 

@@ -69,6 +69,13 @@ export const NetworkSpec = strictObject({
     ),
   ),
   hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all that can have it.")),
+  clusters: optional(
+    Texts(
+      "Clusters of hosts: only their hosts can carry the network, and `*` in `hosts` is all of these. " +
+        "Blocks of a local network go only to them. Default: every host can.",
+    ),
+  ),
+  clusterHosts: optional(Texts("clusters: the hosts that are in them. The server fills it in.")),
   bridge: optional(
     Text(
       "placement host: the name of its bridge on each host, like `br-mgmt`. Default: wb- and the network's name. " +
@@ -274,13 +281,15 @@ export const network = {
   owned: true,
   seenBy: "all",
   hasReservedNames: true,
+  refersTo: { clusters: "hostcluster" },
   put: {
     input: NetworkInput,
     own: true,
     order: 4,
     canonical: canonicalNetwork,
     summary: "Makes or changes a network; what is left out gets its default.",
-    force: "true: also if leases lose their range; their hosts are asked to detach them.",
+    force:
+      "true: also if leases lose their range, or are on hosts outside of its clusters; these are asked to detach them.",
   },
   remove: "own",
 } as const satisfies KindRecord;

@@ -31,7 +31,7 @@ POST /v1/hosts/{name}/reclaim ?force ?dryRun => 200 Applied
 PUT /v1/hosts/{name}/report HostReport => 200 Heard
 POST /v1/hosts/preflight PreflightRequest => 200 PreflightReport
 POST /v1/hosts/{name}/resume If-Match => 200 Host
-POST /v1/hosts/{name}/set If-Match HostSettings => 200 Host
+POST /v1/hosts/{name}/set ?force If-Match HostSettings => 200 Host
 POST /v1/ipam/check CheckRequest => 200 CheckReport
 GET /v1/leases/history ?address ?network ?at ?since ?before ?limit => 200 LeaseHistory
 POST /v1/memberships MembershipClaim => 200 Membership, 201 Membership
@@ -46,6 +46,8 @@ GET /v1/networks/{name}/map => 200 SpaceMap
 POST /v1/networks/select SelectRequest => 200 Selected
 POST /v1/networks/{name}/reservations If-Match If-None-Match ReserveRequest => 200 Network, 201 Network
 DELETE /v1/physicalnetworks/{name} ?force If-Match => 200 Done
+DELETE /v1/hostclusters/{name} ?force If-Match => 200 Done
+PUT /v1/hostclusters/{name} ?force If-Match If-None-Match HostClusterPut => 200 HostCluster, 201 HostCluster
 PUT /v1/physicalnetworks/{name} If-Match If-None-Match PhysicalNetworkPut => 200 PhysicalNetwork, 201 PhysicalNetwork
 DELETE /v1/pools/{name} ?force If-Match => 200 Done
 PUT /v1/pools/{name} If-Match If-None-Match PoolPut => 200 Pool, 201 Pool
@@ -100,6 +102,7 @@ users           User           user            not-found           user list
 usergroups      UserGroup      user group      not-found           usergroup list
 aclrules        AclRule        ACL rule        not-found           aclrule list
 templates       Template       template        template-unknown    template list
+hostclusters   HostCluster    cluster         cluster-unknown     cluster list
 `;
 const rowsOf = (table: string) => table.trim().split("\n");
 const kinds = rowsOf(KINDS).map((row) => {
@@ -188,6 +191,7 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
   holds freed cursors securityGroups conversions physicalNetworks users userGroups aclRules templates
+  hostClusters
 ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
   ask.trial.peers ask.trial.peers[].host ask.trial.peers[].underlay
   ask.trial.channels ask.trial.channels[].driver ask.trial.channels[].port

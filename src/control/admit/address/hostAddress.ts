@@ -10,6 +10,7 @@ import {
   isOnHost,
   namesHost,
 } from "../../../model/carrying.ts";
+import { defined } from "../../../model/defined.ts";
 import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
@@ -122,8 +123,8 @@ export function alignHostAddresses(draft: Draft, network: Network): Network {
   return aligned;
 }
 
-function namesByHosts({ hosts = [] }: NetworkSpec, host: string): boolean {
-  return namesHost({ hosts }, host);
+function namesByHosts({ hosts = [], clusterHosts }: NetworkSpec, host: string): boolean {
+  return namesHost({ hosts, ...defined({ clusterHosts }) }, host);
 }
 
 /** Holds these addresses, and no other for a host. */

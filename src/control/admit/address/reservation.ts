@@ -129,6 +129,7 @@ const SEGMENT_ONLY = [
   "underlayDevice",
   "outsiders",
   "hosts",
+  "clusters",
   "bridge",
   "isolated",
   "device",

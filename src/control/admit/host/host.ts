@@ -15,6 +15,7 @@ import { UPLINK_CIDRS } from "../../../model/uplink.ts";
 import { NOT_UNICAST } from "../numbers.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Delete, Identity } from "../../write.ts";
+import { alignClusters } from "./cluster.ts";
 import { alignVrf } from "../network/allocate.ts";
 import { hostDeviceOwner } from "../network/devices.ts";
 import { cidrsOf, existing, refuseWhile } from "../context.ts";
@@ -49,6 +50,8 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
     underlayMtu,
     ...defined({ ...told, order, drained, labels }),
   });
+  // It can only come in, and a join is never refused because of a network.
+  alignClusters(draft, true);
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
   for (const network of networksWithHosts(view)) alignHostAddresses(draft, network);
@@ -62,10 +65,14 @@ export function drainHost(draft: Draft, name: string, drained: boolean): Host {
   return draft.put("host", name, drained ? { ...spec, drained } : spec);
 }
 
+type Settings = { readonly host: string; readonly settings: HostSettings; readonly force: boolean };
+
 /** What an administrator says of a host: it counts instead of what the host's agent says of the same. */
-export function setHost(draft: Draft, name: string, { physical, labels }: HostSettings): Host {
+export function setHost(draft: Draft, { host: name, settings, force }: Settings): Host {
+  const { physical, labels } = settings;
   const host = existing(draft.view, "host", name);
   const labelled = labels === undefined ? host : relabel(draft, host, labels);
+  if (labelled !== host) alignClusters(draft, force);
   return physical === undefined ? labelled : setPhysical(draft, labelled, physical);
 }
 
@@ -117,6 +124,7 @@ export function deleteHost(draft: Draft, { name, force }: Delete): void {
   }
   endMoves(draft, ({ spec }) => spec.host === name);
   draft.remove("host", name);
+  alignClusters(draft, true);
   // What became free goes to hosts that wait for it.
   const others = hostsInOrder(view);
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, others);

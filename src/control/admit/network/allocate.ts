@@ -14,6 +14,7 @@ import {
   parseCidr,
   vtepMac,
 } from "../../../model/address.ts";
+import { isOutside } from "../../../model/cluster.ts";
 import { blockName, vtepName } from "../../../model/resource.ts";
 import type { Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
 import { defined } from "../../../model/defined.ts";
@@ -44,7 +45,8 @@ export function alignVrf(draft: Draft, name: string, hosts: readonly Host[], ane
   }
   for (const network of locals) {
     if (anew === "anew") dropUnreachable(draft, network);
-    if (network.spec.enabled) for (const host of hosts) ensureBlocks(draft, network, host);
+    if (!network.spec.enabled) continue;
+    for (const host of hosts) if (!isOutside(network.spec, host.name)) ensureBlocks(draft, network, host);
   }
 }
 

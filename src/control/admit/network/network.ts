@@ -35,6 +35,7 @@ import { putReservation, reservationsText, alignReservations } from "../address/
 import { alignLeases } from "./resize.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
 import { givenParts } from "./given.ts";
+import { checkNamedInside, clusterFields, vacateOutside } from "../host/cluster.ts";
 import { checkHosts, vrfAndPlacement } from "./placement.ts";
 import { checkSlices, movedIn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
@@ -57,6 +58,7 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
     const where = i < spec.subnets.length ? `spec.subnets[${i}].cidr` : "spec.ranges";
     if (met !== undefined) throw overlapFault(cidr, where, met);
   }
+  checkNamedInside(view, name, spec);
   checkMtu(view, spec, spec.mtu, "spec.mtu");
   for (const [i, { mtu }] of (spec.ranges ?? []).entries()) checkMtu(view, spec, mtu, `spec.ranges[${i}].mtu`);
   checkNetworkDevices(view, name, spec, old);
@@ -70,6 +72,7 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
     dropStaleBlocks(draft, put);
     alignLeases(draft, old, put, force === true);
     alignReservations(draft, put);
+    vacateOutside(draft, put, force === true);
   }
   const network = alignHostAddresses(draft, put);
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
@@ -168,6 +171,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     vrf,
     placement,
     hosts: hosts && checkHosts(view, hosts, old),
+    ...clusterFields(view, input.clusters),
     ...givenParts(input, { driver, placement }),
     ...hostAddressFields(view, { ...input, ...way, driver, subnets, placement }, old),
     vni,

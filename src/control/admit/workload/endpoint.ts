@@ -8,6 +8,7 @@ import { drainedFault, Fault } from "../../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
 import { someLabels } from "../../../model/labels.ts";
 import { allHostAddresses, hostMac } from "../../../model/carrying.ts";
+import { checkInside, isOutside } from "../../../model/cluster.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
 import { AUTO_NETWORK } from "../../../model/selection.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
@@ -18,6 +19,7 @@ import { type View, get } from "../../state/view.ts";
 import type { Viewer, Write } from "../../write.ts";
 import { type AttachRequest, gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
 import { reservationChain, segmentOwnerOf } from "../contents.ts";
+import { dropBlocksOutside } from "../host/cluster.ts";
 import { checkEnabled, existing, within } from "../context.ts";
 import { macsOf } from "../address/derivedMac.ts";
 import { endLease } from "../address/freed.ts";
@@ -52,8 +54,8 @@ function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
   if (claim.tenant !== undefined) checkTenant(claim.tenant, "tenant");
   for (const each of reservationChain(view, network))
     checkEnabled(each, "network", each === network ? undefined : `network "${network.name}" is reserved from it`);
-  checkTakes(host, network, by);
   const segment = segmentOwnerOf(view, network);
+  checkTakes(host, segment, by);
   checkCarries(segment, host);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
@@ -149,6 +151,8 @@ export function detach(
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
   if (by.role !== "host" && force !== true) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
   endLease(draft, endpoint);
+  const network = get(draft.view, "network", endpoint.spec.network);
+  if (network !== undefined && isOutside(network.spec, endpoint.spec.host)) dropBlocksOutside(draft, network);
   return undefined;
 }
 
@@ -233,12 +237,14 @@ function holderOfMac({ draft, network, claim, name, index }: AttachRequest, mac:
 }
 
 /**
- * A drained host takes nothing new. What its agent says about a local network is no request but a fact: the address
- * was given before the agent could hear of the drain, and who has it must be known.
+ * A drained host takes nothing new, nor does one outside of the network's clusters. What its agent says about a local
+ * network is no request but a fact: the address was given before the agent could hear of the drain, and who has it
+ * must be known.
  */
 function checkTakes(host: Host, network: Network, by: Viewer): void {
-  if (host.spec.drained !== true || (by.role === "host" && network.spec.ipam === "local")) return;
-  throw drainedFault(host.name);
+  if (by.role === "host" && network.spec.ipam === "local") return;
+  if (host.spec.drained === true) throw drainedFault(host.name);
+  checkInside(network, host.name);
 }
 
 function foreign(what: string, host: string): Fault {
