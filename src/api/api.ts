@@ -10,8 +10,10 @@ import { Fault, problemOf } from "../model/fault.ts";
 import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
+import { recordRefusal } from "./refusals.ts";
 import { type Answer, type Call, type Route, answerOf, checkAccess } from "./route.ts";
 import { addressRoutes } from "./routes/addresses.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { hostRoutes } from "./routes/hosts.ts";
 import { loginRoutes } from "./routes/logins.ts";
@@ -46,6 +48,7 @@ const ROUTES = [
   hostRoutes,
   ipamRoutes,
   loginRoutes,
+  auditRoutes,
 ] as const;
 
 /** Largest request: an apply of several thousand networks. */
@@ -85,7 +88,7 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   });
   app.setErrorHandler((error, _, reply) => sendProblem(reply, faultOfFramework(error), options));
   app.setNotFoundHandler((request, reply) => {
-    prove(request).prove();
+    proved({ control, prove }, request, { method: request.method, path: "a path that is not there" });
     return notFound(routes, request, reply, options);
   });
   const closed = new AbortController();
@@ -126,22 +129,46 @@ function register(app: FastifyInstance, { control, prove }: Proving, route: Rout
     url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
     ...(route.bodyLimit === undefined ? {} : { bodyLimit: route.bodyLimit }),
     onRequest: (request, _, done) => {
-      if (route.access !== "open") callers.set(request, prove(request).prove());
+      if (route.access !== "open") callers.set(request, proved({ control, prove }, request, route));
       done();
     },
     handler: async (request, reply) => {
       const proof = prove(request);
       const nobody: Caller = { identity: { role: "admin" }, credential: "none", from: proof.from };
       const call = callOf(request, callers.get(request) ?? nobody, proof.prove);
-      checkAccess(call, route.access);
-      if (route.query !== "any") checkQuery(call, route.query ?? {});
-      const answer =
-        "write" in route
-          ? answerOf(route, await control.writeAs(call.caller, route.write(call)))
-          : await route.handle(call);
-      await send(reply, answer);
+      try {
+        await send(reply, await answered(control, route, call));
+      } catch (error) {
+        const { method, path } = route;
+        const { name } = call;
+        recordRefusal(control, { method, path, name, caller: callers.get(request), from: proof.from }, error);
+        throw error;
+      }
     },
   });
+}
+
+async function answered(control: Control, route: Route, call: Call): Promise<Answer> {
+  checkAccess(call, route.access);
+  if (route.query !== "any") checkQuery(call, route.query ?? {});
+  return "write" in route
+    ? answerOf(route, await control.writeAs(call.caller, route.write(call)))
+    : await route.handle(call);
+}
+
+/** Who asks; a request that shows nothing valid is recorded. */
+function proved(
+  { control, prove }: Proving,
+  request: FastifyRequest,
+  { method, path }: { readonly method: string; readonly path: string },
+): Caller {
+  const proof = prove(request);
+  try {
+    return proof.prove();
+  } catch (error) {
+    recordRefusal(control, { method, path, from: proof.from }, error);
+    throw error;
+  }
 }
 
 function callOf(request: FastifyRequest, caller: Caller, prove: () => Caller): Call {

@@ -6,6 +6,7 @@ import type { Control } from "../control/control.ts";
 import type { Caller, Outcome, Viewer } from "../control/write.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseEndpointClaim } from "../model/parse.ts";
+import { recordRefusal } from "./refusals.ts";
 import { type Route, viewerOf } from "./route.ts";
 import { beginLines } from "./watches.ts";
 
@@ -16,6 +17,8 @@ const WAITING_MAX = 256;
 
 type Asked = { readonly id: number; readonly claim: unknown };
 type Claimer = Caller & { readonly identity: Viewer };
+/** Who opened the connection, and who that is now. */
+type By = { readonly opener: Caller; now(): Claimer };
 type Line = { readonly response: ServerResponse; waiting: number; isEnded: boolean };
 
 export class ClaimLines {
@@ -40,9 +43,12 @@ export class ClaimLines {
       answers: { 200: { type: "application/x-ndjson" } },
       // The host may have lost its right since it opened the connection.
       handle: (call) => ({
-        stream: this.#serve(() => {
-          const caller = call.prove();
-          return { ...caller, identity: viewerOf(caller) };
+        stream: this.#serve({
+          opener: call.caller,
+          now() {
+            const caller = call.prove();
+            return { ...caller, identity: viewerOf(caller) };
+          },
         }),
       }),
     };
@@ -54,7 +60,7 @@ export class ClaimLines {
   }
 
   /** Answers the claims that the response's request brings until either side ends it. */
-  #serve(by: () => Claimer): (response: ServerResponse) => Promise<void> {
+  #serve(by: By): (response: ServerResponse) => Promise<void> {
     return (response) =>
       new Promise((resolve) => {
         const line = { response, waiting: 0, isEnded: false };
@@ -69,7 +75,7 @@ export class ClaimLines {
       });
   }
 
-  #listen(line: Line, by: () => Claimer): void {
+  #listen(line: Line, by: By): void {
     const { response } = line;
     const { req: request } = response;
     // While a host does not read its answers, its claims are not read.
@@ -98,20 +104,22 @@ export class ClaimLines {
     request.on("end", () => end(line));
   }
 
-  async #answer(response: ServerResponse, { id, claim }: Asked, by: () => Claimer): Promise<void> {
+  async #answer(response: ServerResponse, { id, claim }: Asked, by: By): Promise<void> {
     const decided = ({ resource }: Outcome) => {
       say(response, { id, granted: resource });
       // Not at the end of this turn, as node would: the disk write comes before that.
       response.socket?.uncork();
     };
     try {
-      const caller = by();
+      const caller = by.now();
       const write = { verb: "attach", claim: parseEndpointClaim(claim), by: caller.identity } as const;
       await this.#control.writeAs(caller, write, { decided });
       say(response, { id, kept: true });
     } catch (error) {
       const problem = problemOf(error);
       if (problem.reason === "internal") this.#onError(error);
+      const { opener } = by;
+      recordRefusal(this.#control, { method: "POST", path: "/v1/claims", caller: opener, from: opener.from }, error);
       say(response, { id, problem });
     }
   }

@@ -1,6 +1,7 @@
 // Schemas of everything that goes over the wire, by the names that the OpenAPI document gives them. Requests and
 // resources are the model's own schemas; only answers are put together here.
 import Type, { type TSchema } from "typebox";
+import { AuditRecord, AuditVerdict } from "../model/audit.ts";
 import * as check from "../model/check.ts";
 import * as preflight from "../model/preflight.ts";
 import { LeaseRecord } from "../model/lease.ts";
@@ -140,6 +141,13 @@ export const SCHEMAS = {
   SpaceMap,
   SelectRequest,
   Selected,
+  AuditRecord,
+  AuditPage: strictObject({
+    items: Type.Array(AuditRecord, { description: "In the order that was asked for." }),
+    reached: Type.Number({ description: "The last record that was looked at." }),
+    cursor: optional(Type.Number({ description: "There may be more: ask for what follows with ?cursor=" })),
+  }),
+  AuditVerdict,
   Done: strictObject({ revision: Revision }),
   Heard: strictObject({ revision: Revision, ...Patience }),
   LoginRequest: login.LoginRequest,

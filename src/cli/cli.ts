@@ -170,6 +170,11 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       about: "the clusters that you work with: list, use, add, remove",
       load: () => import("./login/context.ts"),
     },
+    {
+      name: "audit",
+      about: "who asked for what: list, show, watch, export; verify that nothing was cut out",
+      load: () => import("./audit/audit.ts"),
+    },
   ],
   [OTHER]: [
     {

@@ -1,6 +1,7 @@
 // The server's API as typed calls: the CLI's client, and what the agent's (transportHttp.ts) does alike. Says what the
 // calls are and nothing about when to make them. Answers are believed to have their documented shape: they come from a
 // server of ours, and http.ts has made Faults of its refusals.
+import type { AuditRecord, AuditVerdict } from "../model/audit.ts";
 import type { PreflightReport, PreflightRequest } from "../model/preflight.ts";
 import type { CheckReport, CheckRequest } from "../model/check.ts";
 import { faultOf, type Problem } from "../model/fault.ts";
@@ -40,8 +41,26 @@ type HistoryQuery = {
   readonly limit: number;
 };
 
+/** As the API's parameters are called; times in ms since 1970. */
+export type AuditQuery = {
+  readonly user?: string;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly verb?: string;
+  readonly result?: string;
+  readonly since?: number;
+  readonly until?: number;
+  readonly revision?: number;
+  readonly order?: "newest" | "oldest";
+  readonly full?: boolean;
+  readonly cursor?: number;
+  readonly limit?: number;
+};
+type AuditPage = { readonly items: readonly AuditRecord[]; readonly reached: number; readonly cursor?: number };
+
 /** Two repairs, with a check around each, and a host that is silent in all of them. */
 const CHECK_TIMEOUT_MS = 90_000;
+const VERIFY_TIMEOUT_MS = 300_000;
 const PREFLIGHT_TIMEOUT_MS = 20_000;
 
 export type ServerClient = ReturnType<typeof serverClient>;
@@ -95,12 +114,9 @@ export function serverClient({ url, token }: ServerLocation) {
       ask<ResourceOf<"network">>("POST", `${pathOf("network", network)}/reservations`, { body }),
     ...templateCalls(ask),
     /** The newest first. */
-    leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) => {
-      const said = Object.entries({ ...query, limit, since, before }).flatMap(([name, value]) =>
-        value === undefined ? [] : [[name, String(value)] as [string, string]],
-      );
-      return itemsAt<LeaseRecord>(ask, `/v1/leases/history?${new URLSearchParams(said).toString()}`);
-    },
+    leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) =>
+      itemsAt<LeaseRecord>(ask, `/v1/leases/history${queryText({ ...query, limit, since, before })}`),
+    ...auditCalls(ask),
     snapshot: () => ask<Snapshot>("GET", "/v1/snapshot"),
     status: () => ask<ClusterStatus>("GET", "/v1/status"),
     watch: (from: number, signal: AbortSignal) => watchOver(http, from, signal, { token }),
@@ -129,6 +145,17 @@ function templateCalls(ask: Ask) {
   };
 }
 
+function auditCalls(ask: Ask) {
+  return {
+    /** A page may be short, and there is more as it says. */
+    audit: (query: AuditQuery) => ask<AuditPage>("GET", `/v1/audit${queryText(query)}`),
+    auditRecord: (seq: number) => ask<AuditRecord>("GET", `/v1/audit/${seq}`),
+    /** Reads the whole log. */
+    auditVerdict: (known?: { readonly seq: number; readonly hash: string }) =>
+      ask<AuditVerdict>("GET", `/v1/audit/verify${queryText(known ?? {})}`, { timeoutMs: VERIFY_TIMEOUT_MS }),
+  };
+}
+
 export function httpTo(url: string): HttpClient {
   return httpClient({
     url,
@@ -152,6 +179,13 @@ async function listAll<K extends Kind>(ask: Ask, kind: K, labels?: string): Prom
 
 export function pathOf(kind: Kind, name: string): string {
   return `/v1/${pluralOf(kind)}/${encodeURIComponent(name)}`;
+}
+
+function queryText(query: Readonly<Record<string, string | number | boolean | undefined>>): string {
+  const said = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)] as [string, string]],
+  );
+  return `?${new URLSearchParams(said).toString()}`;
 }
 
 function forced(force = false): string {

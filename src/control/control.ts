@@ -10,6 +10,7 @@ import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../m
 import type { HostReport } from "../model/status.ts";
 import type { LeaseQuery } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
+import type { AuditTrail } from "./audit/trail.ts";
 import { runCheck } from "./check/check.ts";
 import { preflight } from "./check/preflight.ts";
 import type { Job } from "./commit/committer.ts";
@@ -47,24 +48,22 @@ export class Control {
   static async open(store: Store, options: ControlOptions): Promise<Control> {
     const { cluster, revision, resources } = await store.read();
     const control = new Control(assemble(store, viewOf(cluster, revision, resources), options));
-    await control.#begin();
+    await control.#parts.histories.begin();
     return control;
   }
   private constructor(parts: Parts) {
     this.#parts = parts;
   }
-  /** A disk on which nothing can be written now is still one to read from. */
-  async #begin(): Promise<void> {
-    const { secret, begun } = this.#parts.histories.beginning();
-    await this.#parts.store.commit([], [secret]).then(begun, () => undefined);
-  }
-
   /** After how much silence hosts are suspect, lost, and given up. */
   get liveness(): LivenessSettings {
     return this.#parts.liveness;
   }
   get cluster(): string {
     return this.#parts.store.cluster;
+  }
+  /** Who asked for what. */
+  get audit(): AuditTrail {
+    return this.#parts.audit;
   }
   /** The last durable revision. */
   get revision(): number {
@@ -180,21 +179,19 @@ export class Control {
     this.#parts.inquiry.take(host, answer);
   }
 
-  /** What a user should know that no answer said: who waits for a block, stands in a network's way, is lost. */
+  /** What a user should know that no answer said. */
   async conditions(): Promise<readonly Condition[]> {
     return (await this.status()).conditions;
   }
 
   /** How full each network is, by family, and when it will be full if it goes on growing; for metrics. */
   async addressUse(): Promise<readonly Foreseen<AddressUse>[]> {
-    await this.#parts.committer.settled();
-    return this.#parts.forecast.of(this.#parts.clock.monotonicMs(), addressUseOf(this.#parts.committer.view));
+    return this.read((view) => this.#parts.forecast.of(this.#parts.clock.monotonicMs(), addressUseOf(view)));
   }
 
   /** Who had an address or, for leases without any, a MAC: the newest first. */
   async leaseHistory(query: LeaseQuery): Promise<readonly LeaseRecord[]> {
-    await this.#parts.committer.settled();
-    return this.#parts.store.leases(query);
+    return this.read(() => this.#parts.store.leases(query));
   }
 
   /** Ends quarantines and holds whose time has come, and moves conversions on, until the signal aborts. */
@@ -235,8 +232,8 @@ export class Control {
 
   /** Finishes what was asked, refuses the rest, ends every host's watch. */
   async close(): Promise<void> {
+    await this.#parts.audit.flush(true).catch(() => undefined);
     await this.#parts.committer.close();
-    const secret = this.#parts.histories.withdrawing();
-    if (secret !== undefined) await this.#parts.store.commit([], [secret]).catch(() => undefined);
+    await this.#parts.histories.withdraw();
   }
 }

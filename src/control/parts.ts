@@ -6,8 +6,10 @@ import type { GroupBase } from "../model/multicast.ts";
 import type { QuarantineTime } from "../model/quarantine.ts";
 import type { Store } from "../store/store.ts";
 import { WINDOW_CHANGES } from "../store/window.ts";
+import { recordedCaller } from "./audit/entry.ts";
+import { AuditTrail } from "./audit/trail.ts";
 import { Inquiry } from "./check/inquiry.ts";
-import { Committer, type Meter } from "./commit/committer.ts";
+import { Committer, type Job, type Meter, askedIn } from "./commit/committer.ts";
 import { quarantineClock } from "./commit/expire.ts";
 import { Histories } from "./commit/histories.ts";
 import { Boots } from "./hosts/boots.ts";
@@ -46,6 +48,7 @@ export type Parts = {
   readonly entropy: Entropy;
   readonly meter: Meter;
   readonly committer: Committer;
+  readonly audit: AuditTrail;
   readonly credentials: Credentials;
   readonly logins: Logins;
   readonly prefixes: Prefixes;
@@ -73,7 +76,10 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
   const liveness = checkLiveness(options.liveness ?? LIVENESS);
   const lifecycle = new HostLifecycle(store, liveness, clock);
   const histories = new Histories(store, clock, (host) => lifecycle.reports.sighted(host));
-  const committer = new Committer(store, view, {
+  const turn = options.turn ?? END_OF_TURN;
+  const audit = new AuditTrail(store, { clock, turn: END_OF_TURN, submit: (job) => committer.submit(job) });
+  const committer: Committer = new Committer(store, view, {
+    refused: recordRefusals(audit),
     histories,
     clock,
     context: {
@@ -84,7 +90,7 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
       ...defined({ newNetworkGroups: options.newNetworkGroups, groupBase: options.groupBase }),
     },
     meter,
-    turn: options.turn ?? END_OF_TURN,
+    turn,
     later: options.later ?? SOON,
     history: options.history ?? WINDOW_CHANGES,
   });
@@ -94,6 +100,7 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
     entropy,
     meter,
     committer,
+    audit,
     prefixes,
     quarantineTime,
     liveness,
@@ -104,5 +111,14 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
     logins: new Logins({ store, committer, clock, random: () => entropy.token(), ...options.logins }),
     forecast: new Forecast(),
     inquiry: new Inquiry(clock, (asks) => committer.followers.ask(asks)),
+  };
+}
+
+/** What is refused to a dry run, or to the server's own writes, changes nothing and concerns nobody. */
+function recordRefusals(audit: AuditTrail): (job: Job, error: unknown) => void {
+  return (job, error) => {
+    const { caller, dryRun = false } = job;
+    if (caller === undefined || caller.credential === "server" || dryRun) audit.ignore(error);
+    else audit.refused(recordedCaller(caller), askedIn(job), error);
   };
 }

@@ -16,6 +16,7 @@ import { defined } from "../model/defined.ts";
 import { Fault } from "../model/fault.ts";
 import { groupBaseOf } from "../model/multicast.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
+import { AUDIT_SETTINGS, auditBoundsFrom, keepAuditOn } from "./audit.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { syncToken } from "./tokens.ts";
@@ -27,6 +28,7 @@ const SETTINGS = [
   "new-network-groups",
   "multicast-base",
   ...LIVENESS_SETTINGS,
+  ...AUDIT_SETTINGS,
 ] as const;
 const DEFAULTS = {
   listen: "127.0.0.1:7474",
@@ -37,6 +39,7 @@ const DEFAULTS = {
 export async function runServer(flags: Flags, world: Surroundings): Promise<number> {
   const settings = { ...DEFAULTS, ...(await settingsOf("server", SETTINGS, flags, world.env)) };
   const liveness = livenessFrom(settings);
+  const audit = auditBoundsFrom(settings);
   const named = settings["new-network-groups"];
   const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
   const base = settings["multicast-base"];
@@ -46,7 +49,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   optimizeEarly();
   const directory = settings["data-dir"];
   makeDataDirectory(directory);
-  const store = openSqliteStore(join(directory, "weft.db"));
+  const store = openSqliteStore(join(directory, "weft.db"), { audit });
   const metrics = createMetrics();
   const control = await Control.open(store, {
     clock: world.clock,
@@ -90,7 +93,8 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: typ
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
     locally = socket === "none" ? undefined : await listenLocally(socket, takeLocal);
     log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    await Promise.all([aborted(signal), reclaimLostOn(control, world), control.tendOn(signal)]);
+    const loops = [reclaimLostOn(control, world), control.tendOn(signal), keepAuditOn(control, world)];
+    await Promise.all([aborted(signal), ...loops]);
   } finally {
     const closed = api.close();
     locally?.close();

@@ -18,7 +18,7 @@ export type AuditChange = Value<typeof AuditChange>;
 /** What is recorded; the store adds where the record is in the chain. */
 const ENTRY = {
   atMs: Type.Number({ description: "ms since 1970." }),
-  who: Text("admin, host/NAME, join (a join token), server, or nobody (no valid credential)."),
+  who: Text("admin, user/NAME, host/NAME, join (a join token), server, or nobody (no valid credential)."),
   credential: Text("By what the caller proved who it is; never the secret itself."),
   from: Text("The address it asked from, or unix."),
   verb: Text("What was asked for; of a request that was refused before it was understood, its method and path."),

@@ -20,7 +20,7 @@ export function loginRoutes({ control }: Parts): Route[] {
       body: "LoginRequest",
       bodyLimit: BODY_LIMIT,
       answers: { 200: "LoggedIn" },
-      handle: async (call) => ({ body: await control.logins.login(parseLogin(jsonOf(call)), call.caller.from) }),
+      handle: (call) => login(control, call),
     },
     {
       method: "DELETE",
@@ -64,6 +64,20 @@ export function loginRoutes({ control }: Parts): Route[] {
       },
     },
   ];
+}
+
+async function login(control: Control, call: Call) {
+  const request = parseLogin(jsonOf(call));
+  const { from } = call.caller;
+  try {
+    return { body: await control.logins.login(request, from) };
+  } catch (error) {
+    // A name that no user has may be a password, typed in the wrong place.
+    const user = await control.find("user", request.user, { role: "admin" });
+    const asked = { verb: "login", ...(user === undefined ? {} : { object: `user/${user.name}` }) };
+    control.audit.refused({ who: "nobody", credential: "password", from }, asked, error);
+    throw error;
+  }
 }
 
 function tokenRoutes(control: Control): Route[] {

@@ -11,6 +11,8 @@ export function registerServer(command: Command, cli: Cli): void {
     .option("--suspect-after <span>", "a host that does not report for this long is suspect (default: 30s)")
     .option("--lost-after <span>", "and after this long lost; it keeps everything (default: 5m)")
     .option("--reclaim-after <span>", "and after this long reclaimed, unless many are silent at once (default: never)")
+    .option("--audit-age <span>", "records of the audit log are kept for this long (default: 400d)")
+    .option("--audit-size <size>", "and the log at most this large: 64MiB, 2GiB (default: 256MiB)")
     .option("--new-network-groups <names>", "security groups of new networks that name none (default: none)")
     .option(
       "--multicast-base <groups>",

@@ -55,12 +55,9 @@ function isEmpty(values: Values): boolean {
 
 /** The record of something that was done. */
 export function doneEntry(caller: Caller, { verb, object }: Asked, atMs: number, changes?: AuditChange[]): AuditEntry {
-  const { credential, from } = caller;
   return {
     atMs,
-    who: whoOf(caller),
-    credential,
-    from,
+    ...recordedCaller(caller),
     verb,
     result: "done",
     ...(object === undefined ? {} : { object }),
@@ -69,11 +66,16 @@ export function doneEntry(caller: Caller, { verb, object }: Asked, atMs: number,
 }
 
 /** As the audit log names a caller. */
-function whoOf({ identity, credential }: Caller): string {
-  return credential === "server" ? "server" : nameOf(identity);
+export function recordedCaller({
+  identity,
+  credential,
+  from,
+}: Caller): Pick<AuditEntry, "who" | "credential" | "from"> {
+  return { who: credential === "server" ? "server" : nameOf(identity), credential, from };
 }
 
 function nameOf(identity: Identity): string {
+  if (identity.role === "user") return `user/${identity.user}`;
   return identity.role === "host" ? `host/${identity.host}` : identity.role;
 }
 

@@ -27,6 +27,8 @@ export type Job = Wanted & {
   /** Who asks for it. Default: the server itself. */
   readonly caller?: Caller;
   readonly dryRun?: boolean;
+  /** More for the audit log. */
+  readonly entries?: readonly AuditEntry[];
   /** Asked right before it is admitted; throws what has made it void since it was submitted. */
   holds?(): void;
   /** Asked after the write was admitted. */
@@ -60,6 +62,8 @@ export type CommitterOptions = {
   /** Changes remembered for watching hosts. */
   readonly history: number;
   readonly histories: Histories;
+  /** Told of every job that is refused. */
+  readonly refused?: (job: Job, error: unknown) => void;
 };
 
 export class Committer {
@@ -153,17 +157,17 @@ export class Committer {
     try {
       if (this.#isLost) await this.#reload();
     } catch {
-      for (const queued of batch) queued.reject(lost());
+      for (const queued of batch) this.#refuse(queued, lost());
       return;
     }
     const group: Group = { commits: [], befores: [], secrets: [], entries: [], decided: [] };
     for (const queued of batch) this.#decide(queued, group);
     for (const { queued, outcome } of group.decided) queued.decided?.(outcome);
     try {
-      if (group.commits.length + group.secrets.length > 0) await this.#commit(group);
+      if (group.commits.length + group.secrets.length + group.entries.length > 0) await this.#commit(group);
     } catch (error) {
       await this.#reload().catch(() => (this.#isLost = true));
-      for (const { queued } of group.decided) queued.reject(error);
+      for (const { queued } of group.decided) this.#refuse(queued, error);
       return;
     }
     for (const { queued } of group.decided) queued.committed?.();
@@ -178,6 +182,7 @@ export class Committer {
       const { changes } = admission;
       if (queued.dryRun !== true) {
         const secrets = queued.secrets?.(admission) ?? [];
+        group.entries.push(...(queued.entries ?? []));
         group.secrets.push(...secrets);
         if (changes.length > 0) this.#enter(queued, changes, group);
         else if (secrets.length > 0) this.#note(queued, group);
@@ -185,7 +190,7 @@ export class Committer {
       // An answer without changes waits for the others too: what it found may be not durable yet.
       group.decided.push({ queued, outcome: { ...admission, revision: this.#view.revision } });
     } catch (error) {
-      queued.reject(error);
+      this.#refuse(queued, error);
     }
   }
 
@@ -193,6 +198,11 @@ export class Committer {
     if (write === undefined) return NOTHING;
     const { identity } = caller;
     return judged(this.#view, write, identity, () => admit(this.#view, write, this.#options.context, identity));
+  }
+
+  #refuse(queued: Queued, error: unknown): void {
+    this.#options.refused?.(queued, error);
+    queued.reject(error);
   }
 
   #enter(queued: Queued, changes: readonly Change[], group: Group): void {
@@ -249,7 +259,8 @@ export class Committer {
   }
 }
 
-function askedIn({ write, about }: Queued): Asked {
+/** What a job asks for, in short. */
+export function askedIn({ write, about }: Job): Asked {
   return write === undefined ? (about ?? { verb: "" }) : askedBy(write);
 }
 

@@ -62,6 +62,12 @@ export class Histories {
     });
   }
 
+  /** Writes what `beginning` says. A disk on which nothing can be written now is still one to read from. */
+  async begin(): Promise<void> {
+    const { secret, begun } = this.beginning();
+    await this.#store.commit([], [secret]).then(begun, () => undefined);
+  }
+
   /**
    * Records without the piece of this process, if no host was told of it and it has no commit: a server that cannot
    * listen, and is started again and again, must not push out the pieces that hosts know. Undefined if the piece stays.
@@ -72,6 +78,12 @@ export class Histories {
     return isUnknown
       ? { key: KEY, value: JSON.stringify({ ...this.#record, pieces: pieces.slice(0, -1) }) }
       : undefined;
+  }
+
+  /** Writes what `withdrawing` says. */
+  async withdraw(): Promise<void> {
+    const secret = this.withdrawing();
+    if (secret !== undefined) await this.#store.commit([], [secret]).catch(() => undefined);
   }
 
   /** The same for a person's decision: this host may follow this history. Throws `not-found` if it is not refused. */

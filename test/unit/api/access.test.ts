@@ -113,6 +113,9 @@ POST /v1/templates/{name}/clone         admin
 POST /v1/templates/{name}/instantiate   admin
 POST /v1/templates/{name}/rename        admin
 GET /v1/leases/history                  admin
+GET /v1/audit                           admin
+GET /v1/audit/{name}                    admin
+GET /v1/audit/verify                    admin
 POST /v1/apply                          admin
 POST /v1/ipam/check                     admin
 POST /v1/hosts/preflight                admin
