@@ -317,6 +317,9 @@ test("the segment is the root's: what a reservation has not of its own", async (
     ["dns", ["10.0.0.1"]],
     ["vrf", "other"],
     ["masquerade", false],
+    ["parent", "lan"],
+    ["vlan", 7],
+    ["spoofing", { mac: true }],
     ["subnets", [{ cidr: "10.7.0.0/24" }]],
   ] as const)
     await refuses(
@@ -326,6 +329,10 @@ test("the segment is the root's: what a reservation has not of its own", async (
       put(lab, "r", { ...spec, [field]: value }),
     );
   await refuses(lab, ["request-invalid", "spec.ranges"], /at least one/, put(lab, "r", { ...spec, ranges: [] }));
+  await refuses(lab, "group-unknown", /"web"/, put(lab, "r", { ...spec, securityGroups: ["web"] }));
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules: [] } });
+  await put(lab, "r", { ...spec, securityGroups: ["web"] })();
+  assert.deepEqual((await networkIn(lab, "r")).spec.securityGroups, ["web"], "groups are its own");
   await put(lab, "r", { ...spec, subnets: [{ cidr: "10.0.0.0/24", gateway: "none" }] })();
   assert.deepEqual((await networkIn(lab, "r")).spec.subnets, []);
 });

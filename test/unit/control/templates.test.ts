@@ -94,6 +94,22 @@ test("addresses of the caller are instead of the template's only where that is m
   assert.equal(longer?.spec.subnets[0]?.cidr, "10.64.0.0/28");
 });
 
+test("a template says that networks have no group by default, others, or are reservations with their own", async () => {
+  const lab = await openLab();
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules: [] } });
+  await lab.put("big", { subnets: [{ cidr: "10.1.0.0/24" }] });
+  const pool = { name: "private-ipv4" };
+  await put(lab, "open", { network: { pool, securityGroups: [] } });
+  await put(lab, "closed", { network: { pool, securityGroups: ["web"] } });
+  await put(lab, "piece", { network: { reservedFrom: "big", securityGroups: ["web"] } });
+  assert.deepEqual((await make(lab, "open"))[0]?.spec.securityGroups, []);
+  assert.deepEqual((await make(lab, "closed"))[0]?.spec.securityGroups, ["web"]);
+  const ranges = [{ name: "p", type: "ip4", first: "10.1.0.32", size: 4 }] as const;
+  const [piece] = await make(lab, "piece", { name: "mine", network: { ranges } });
+  assert.deepEqual([piece?.spec.securityGroups, piece?.spec.reservedFrom, piece?.spec.vrf], [["web"], "big", "big"]);
+  await isRefused(lab, "address-reserved", /mine/, "piece").by({ name: "other", network: { ranges } });
+});
+
 test("inputs have types, defaults and choices; what is not one is refused by its name", async () => {
   const lab = await openLab();
   await put(lab, "t", {

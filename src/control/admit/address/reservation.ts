@@ -17,6 +17,7 @@ import { globalNetwork } from "./addresses.ts";
 import { reservationsUnder, segmentOwnerOf } from "../contents.ts";
 import { checkSome, refuseWhile } from "../context.ts";
 import { giveUp } from "./freed.ts";
+import { checkGroups } from "../group/group.ts";
 import { excludedOf } from "./lease.ts";
 import { checkFree, pieceSource, pieceFor, rangeAround } from "./piece.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
@@ -135,6 +136,13 @@ const SEGMENT_ONLY = [
   "device",
   "takeOver",
   "hostAddresses",
+  "allocatedAddresses",
+  "parent",
+  "vlan",
+  "outerVlan",
+  "tunnel",
+  "trunks",
+  "spoofing",
   "stp",
   "forwardDelay",
   "mtu",
@@ -160,7 +168,7 @@ function checkOwn(input: NetworkInput, segmentOwner: Network): void {
       what: `a reservation has no ${field} of its own`,
       where: `spec.${field}`,
       why: `it is on the segment of network "${segmentOwner.name}"`,
-      fix: "leave it out; ranges may have their own gateway, dns, mtu and securityGroups",
+      fix: "leave it out; it has its own securityGroups and qos, and its ranges gateway, dns, mtu and securityGroups",
     });
   }
   const fix = "let one be found (weft network reserve), or delete the network to return all of them";
@@ -185,6 +193,7 @@ function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old
     quarantine,
     qos: networkQos(input.qos),
     cni: input.cni === false ? undefined : input.cni,
+    securityGroups: input.securityGroups && checkGroups(draft.view, input.securityGroups, "spec.securityGroups"),
     masquerade,
     enabled,
     labels: someLabels(input.labels),

@@ -87,7 +87,10 @@ export function instantiate(
   const template = templateNamed(draft.view, name);
   if (!mayRestricted) checkRestricted(template, request.network ?? {});
   const part = filledIn(template, request.inputs ?? {});
-  const spec = parsePut("network", { spec: merged(template, part, request) });
+  const whole = merged(template, part, request);
+  // A reservation has none.
+  const subnets = whole.reservedFrom === undefined ? {} : { subnets: [] };
+  const spec = parsePut("network", { spec: { ...subnets, ...whole } });
   return namesFor(draft.view, template.name, request).map((each) =>
     within(`network/${each}`, () => make(draft, { template: template.name, name: each, spec })),
   );
