@@ -110,21 +110,26 @@ function itemsIn(value: unknown, where: string): Item[] {
   return Array.isArray(value) ? value.map((item, i) => itemOf(item, `${where}[${i}]`)) : [itemOf(value, where)];
 }
 
-/** `uid` and `revision`, which the server adds to what it prints, are left out: they are not what anybody wants. */
+/**
+ * What the server adds to what it prints is left out: `uid` and `revision`, because nobody wants them to be so, access
+ * and lock, because they have requests of their own.
+ */
 function itemOf(value: unknown, where: string): Item {
   if (typeof value !== "object" || value === null)
     throw shapeless(where, "this is not a resource: kind, name and spec");
-  const { kind, name, spec, uid: _uid, revision: _revision, ...other } = value as Readonly<Record<string, unknown>>;
+  const { kind, name, spec, ...rest } = value as Readonly<Record<string, unknown>>;
   if (!isWritable(kind)) {
     const why = `kind is ${JSON.stringify(kind)}; apply takes ${inWords(WRITABLE_KINDS, "and")}`;
     throw shapeless(`${where}.kind`, why);
   }
   if (typeof name !== "string") throw shapeless(`${where}.name`, "a resource needs a name");
-  const [stray] = Object.keys(other);
+  const stray = Object.keys(rest).find((field) => !ADDED.includes(field));
   if (stray !== undefined)
     throw shapeless(`${where}.${stray}`, `"${stray}" is not a field of a resource; there are kind, name and spec`);
   return { kind, name, spec: spec ?? {} };
 }
+
+const ADDED = ["uid", "revision", "access", "lock"];
 
 function shapeless(where: string, why: string): Fault {
   return misuse(where, "the file cannot be applied", "correct the file; see examples/", why);
