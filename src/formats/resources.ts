@@ -10,6 +10,7 @@ import { deviceName } from "../model/device.ts";
 import type { ApplyItem } from "../model/input.ts";
 import { DRIVERS } from "../model/driver.ts";
 import { TUNNEL_PORT } from "../model/limits.ts";
+import { physicalOf } from "../model/physical.ts";
 import type { HostAddress, Network, Snapshot } from "../model/resource.ts";
 import { type LinkPlan, type Position, saidAt } from "./plan.ts";
 import { type Reading, note, positionText, problem } from "./reading.ts";
@@ -29,6 +30,8 @@ export type HostFiles = {
 type DeviceOfHost = { readonly host: string; readonly name: string; readonly device: string };
 export type Imported = {
   readonly resources: readonly ApplyItem[];
+  /** Where the files say it, as `FILE:LINE` of each host, by `network/mgmt`. */
+  readonly places: ReadonlyMap<string, readonly string[]>;
   readonly devices: readonly DeviceOfHost[];
   /** What hosts will take over, if they are to. */
   readonly takeOvers: readonly TakeOverOfHost[];
@@ -62,7 +65,24 @@ export function resourcesOf(
     .map((name) => ({ kind: "physicalnetwork", name, spec: {} }));
   const port = portOf([...drafts.values()], before, reading);
   // Kinds are those of apply.
-  return { resources: [...port, ...physical, ...put] as unknown as readonly ApplyItem[], devices, takeOvers };
+  const resources = [...port, ...physical, ...put] as unknown as readonly ApplyItem[];
+  return { resources, places: placesOf(networks, drafts), devices, takeOvers };
+}
+
+/** A physical network is where the networks are that need it. */
+function placesOf(
+  networks: readonly NetworkItem[],
+  drafts: ReadonlyMap<string, Draft>,
+): ReadonlyMap<string, readonly string[]> {
+  const places = new Map<string, readonly string[]>();
+  for (const { name, spec } of networks) {
+    const said = (drafts.get(name)?.said ?? []).map(({ segment }) => positionText(segment.at));
+    const { parent } = spec;
+    places.set(`network/${name}`, said);
+    if (parent !== undefined)
+      places.set(`physicalnetwork/${parent}`, [...(places.get(`physicalnetwork/${parent}`) ?? []), ...said]);
+  }
+  return places;
 }
 
 const RESERVED_NAMES = new Set(["host", "bridge", "default", "none"]);
@@ -81,7 +101,7 @@ function networkOf(draft: Draft, before: Snapshot, reading: Reading, devices: De
   if (!Object.hasOwn(DRIVERS, driver))
     return note(reading, first.segment.at, first.segment.name, `Weft has no driver "${driver}" for it: not imported`);
   const old = before.networks.find((network) => network.name === name)?.spec as OldSpec | undefined;
-  const parent = old?.parent ?? deviceIn(first.segment);
+  const parent = old?.parent ?? parentOf(said, before) ?? deviceIn(first.segment);
   const wanted = commonOf(first.segment, draft, parent, reading);
   for (const other of others) {
     const mine = commonOf(other.segment, draft, parent, reading);
@@ -231,6 +251,16 @@ function wayOf({ way }: Segment): Pick<Spec, "driver"> & Partial<Spec> {
 /** The host's device that leads to a physical network. That is called as the device of the first host is. */
 function deviceIn({ way }: Segment): string | undefined {
   return way.driver === "vlan" || way.driver === "bridge" ? way.device : undefined;
+}
+
+/** The physical network that the device leads to already, as one of the hosts says. */
+function parentOf(said: readonly Said[], { hosts }: Snapshot): string | undefined {
+  const known = said.flatMap(({ host, segment }) => {
+    const device = deviceIn(segment);
+    const own = hosts.find(({ name }) => name === host);
+    return own === undefined ? [] : physicalOf(own.spec).filter((one) => one.device === device);
+  });
+  return known[0]?.name;
 }
 
 /** Networks of its addresses: one per family. */

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { SourceFormat } from "../../formats/formats.ts";
 import type { TakeOverOfHost } from "../../formats/takeOver.ts";
+import { Fault } from "../../model/fault.ts";
 import { deviceFor } from "../../model/physical.ts";
 import type { Cli } from "../context.ts";
 import type { Io } from "../io.ts";
@@ -28,6 +29,8 @@ type Translated = {
   /** What a person should do when it is imported. */
   readonly next?: readonly string[];
   readonly wanted: Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
+  /** Where the file says a resource, by `network/mgmt`. */
+  readonly places?: ReadonlyMap<string, readonly string[]>;
 };
 
 export function register(noun: Command, cli: Cli): void {
@@ -78,7 +81,7 @@ async function importFiles(cli: Cli, format: SourceFormat, paths: readonly strin
   const { readHostFiles } = await import("./hostFiles.ts");
   const server = await connect(cli.io, options);
   const before = { snapshot: await server.snapshot(), takesOver: options.takeOver === true };
-  const { resources, devices, notes, takeOvers } = await readHostFiles(format, paths, options.host, before);
+  const { resources, places, devices, notes, takeOvers } = await readHostFiles(format, paths, options.host, before);
   const file = paths.join(" ");
   if (resources.length === 0) {
     for (const note of notes) cli.io.err(`note: ${note}\n`);
@@ -88,7 +91,8 @@ async function importFiles(cli: Cli, format: SourceFormat, paths: readonly strin
   const next = devices
     .filter(({ host, name, device }) => deviceFor(specs.get(host) ?? {}, name) !== device)
     .map(({ host, name, device }) => `weft host set ${host} --physical ${name}=${device}`);
-  await importAll(cli, { file, notes, next, takeOvers: takeOvers.map(takeOverText), wanted: { resources } }, options);
+  const taken = takeOvers.map(takeOverText);
+  await importAll(cli, { file, notes, next, takeOvers: taken, wanted: { resources }, places }, options);
 }
 
 /** `h1: br-mgmt, encap-mgmt, 172.29.236.11/22 (network mgmt)`. */
@@ -121,16 +125,20 @@ async function importApcera(cli: Cli, file: string, options: ApceraOptions): Pro
 
 async function importAll(
   cli: Cli,
-  { file, notes, next = [], takeOvers = [], wanted }: Translated,
+  { file, notes, next = [], takeOvers = [], wanted, places = new Map() }: Translated,
   options: ImportOptions,
 ): Promise<void> {
   const { io } = cli;
   for (const note of notes) io.err(`note: ${note}\n`);
   const server = await connect(io, options);
   const before = await server.snapshot();
-  const planned = changeLinesOf((await server.apply({ ...wanted, dryRun: true })).changes, before);
+  const located = (error: unknown): never => {
+    throw faultInFile(error, wanted.resources, places);
+  };
+  const planned = changeLinesOf((await server.apply({ ...wanted, dryRun: true }).catch(located)).changes, before);
   if (options.dryRun !== true) await confirmLosses(io, planned, options);
-  const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
+  const outcome =
+    options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted).catch(located);
   if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, server);
   const revision = outcome?.revision ?? before.revision;
   const value = { revision, changes: planned, ...(takeOvers.length === 0 ? {} : { takeOvers }) };
@@ -144,6 +152,18 @@ async function importAll(
   else io.err(`imported at revision ${outcome.revision}\n`);
   if (outcome !== undefined) await followChanges(cli, options, outcome.changes);
   for (const line of next) io.err(`next: ${line}\n`);
+}
+
+/** A refusal of what a file says names the file and line. */
+function faultInFile(error: unknown, items: readonly unknown[], places: ReadonlyMap<string, readonly string[]>) {
+  if (!(error instanceof Fault)) return error;
+  const [, place = "", field = ""] = /^resources\[(\d+)\]\.?(.*)$/.exec(error.detail.where ?? "") ?? [];
+  const item = items[Number(place)] as Item | undefined;
+  const key = place === "" || item === undefined ? error.detail.where : `${item.kind}/${item.name}`;
+  const lines = places.get(key ?? "");
+  if (key === undefined || lines === undefined) return error;
+  const where = `${lines.join(", ")}: ${key}${field === "" ? "" : `, ${field.replace(/^spec\./, "")}`}`;
+  return new Fault(error.reason, { ...error.detail, where }, { cause: error });
 }
 
 /** What would be created, with what the file says of it. */

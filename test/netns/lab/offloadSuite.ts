@@ -18,10 +18,13 @@ export function offloadTests(driver: TunnelDriverName, skip: string | false = fa
     const cluster = new Cluster(2);
     const ends = new Map<Offload, readonly [Workload, Workload]>();
     let card: FaultyCard | undefined;
+    /** The network of a setting. */
+    const of = (offload: Offload) => `sums-${offload}`;
     /** Its tunnel to the other host. */
     const deviceOf = (host: string, offload: Offload) =>
       driver === "vxlan" ? `wx${VNIS[offload]}` : `gt${VNIS[offload]}-${PEER[host]}`;
-    const tx = (host: string, offload: Offload) => checksums(cluster.vrfNetns(host, offload), deviceOf(host, offload));
+    const tx = (host: string, offload: Offload) =>
+      checksums(cluster.vrfNetns(host, of(offload)), deviceOf(host, offload));
     const both = (offload: Offload) => ends.get(offload) ?? assert.fail();
     /** Whether TCP passes, from h1 and from h2. */
     const talk = async (offload: Offload): Promise<readonly boolean[]> => {
@@ -42,12 +45,12 @@ export function offloadTests(driver: TunnelDriverName, skip: string | false = fa
       card = await FaultyCard.in(cluster, "h1");
       for (const offload of OFFLOADS) {
         const spec = { ipam: "global", subnets: [{ cidr: "10.7.0.0/16" }], vni: VNIS[offload], driver, offload };
-        const { status, body } = await cluster.api("PUT", `/v1/networks/${offload}`, { spec });
+        const { status, body } = await cluster.api("PUT", `/v1/networks/${of(offload)}`, { spec });
         assert.equal(status, 201, JSON.stringify(body));
       }
       await Promise.all(
         OFFLOADS.map(async (offload) => {
-          const own = ["h1", "h2"].map((host) => cluster.attach(host, offload, `${offload}-${host}`));
+          const own = ["h1", "h2"].map((host) => cluster.attach(host, of(offload), `${offload}-${host}`));
           ends.set(offload, (await Promise.all(own)) as [Workload, Workload]);
         }),
       );
@@ -86,8 +89,8 @@ export function offloadTests(driver: TunnelDriverName, skip: string | false = fa
     });
 
     test("what another program turns on or off again is repaired", async () => {
-      setChecksums(cluster.vrfNetns("h1", "auto"), deviceOf("h1", "auto"), "on");
-      setChecksums(cluster.vrfNetns("h2", "auto"), deviceOf("h2", "auto"), "off");
+      setChecksums(cluster.vrfNetns("h1", of("auto")), deviceOf("h1", "auto"), "on");
+      setChecksums(cluster.vrfNetns("h2", of("auto")), deviceOf("h2", "auto"), "off");
       await becomes("h1", "auto", "off");
       await becomes("h2", "auto", "on");
     });
@@ -109,7 +112,7 @@ export function offloadTests(driver: TunnelDriverName, skip: string | false = fa
 
     test("a network's setting can change while it is used", async () => {
       const edit = async (name: Offload, offload: Offload) => {
-        const changed = await cluster.weft("network", "edit", name, "--offload", offload);
+        const changed = await cluster.weft("network", "edit", of(name), "--offload", offload);
         assert.equal(changed.code, 0, changed.stderr);
       };
       await edit("on", "auto");

@@ -318,3 +318,39 @@ test("links that lead in circles or nowhere, pipes, devices, folders and huge fi
   assert.match(await refusedFor("folder"), /^2 .*no network that can be imported/s);
   assert.doesNotMatch(await refusedFor("good"), /cannot be read/);
 });
+
+test("what the server refuses is said with the file and line, and the field; of physical networks, too", async () => {
+  const office = ["network", "create", "office", "--driver", "bridge", "--parent", "lan", "--subnet", "10.66.0.0/24"];
+  for (const words of [["physical", "create", "lan"], ["host", "set", "h1", "--physical", "lan=eth5"], office]) {
+    const { code, stderr } = await cli.weft(words);
+    assert.equal(code, 0, stderr);
+  }
+  const write = (name: string, text: string) => {
+    const path = join(cli.folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const overlapping = write(
+    "overlapping",
+    "auto lo\n\niface br-x inet static\n    bridge_ports none\n    address 10.66.0.7/24\n",
+  );
+  const refused = await cli.weft(["import", "ifupdown", "--host", "h1", overlapping]);
+  assert.notEqual(refused.code, 0);
+  assert.match(
+    refused.stderr,
+    /overlaps network "office"[^\n]*\n +where +\S+overlapping:3: network\/x, subnets\[0\]\.cidr\n/,
+  );
+  // The device leads to lan already, whose frames without a tag are another network's.
+  const onDevice = write("onDevice", "iface br-y inet static\n    bridge_ports eth5\n    address 10.67.0.7/24\n");
+  const second = await cli.weft(["import", "ifupdown", "--host", "h1", onDevice]);
+  assert.match(
+    second.stderr,
+    /of physical network "lan" belong to network\/office[^\n]*\n +where +\S+onDevice:1: network\/y/,
+  );
+  const { code, stderr } = await cli.weft(["network", "delete", "office", "--yes"]);
+  assert.equal(code, 0, stderr);
+  const third = await cli.weft(["import", "ifupdown", "--host", "h1", onDevice]);
+  assert.equal(third.code, 0, third.stderr);
+  assert.equal((await network("y"))["parent"], "lan");
+  assert.doesNotMatch(third.stderr, /weft host set/);
+});
