@@ -2,7 +2,7 @@
 // the control plane directly and loses, delays, repeats and reorders on purpose.
 import type { InventoryAnswer } from "../model/check.ts";
 import type { EndpointClaim, HostClaim, MoveReport } from "../model/input.ts";
-import type { ChangeSet, Endpoint, Host, Position, Snapshot } from "../model/resource.ts";
+import type { ChangeSet, Endpoint, Host, Network, Position, Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 
 /** `token` is the host's own credential from now on; a claim of a known host without it is refused (`host-claimed`). */
@@ -34,6 +34,8 @@ export interface Transport {
    * is made from it must be undone if the answer is a Fault.
    */
   attach(claim: EndpointClaim, granted?: (endpoint: Endpoint) => void): Promise<Endpoint>;
+  /** The same of a claim that names no network. The answer may be a local network, in which the host allocates. */
+  attachAnywhere(claim: EndpointClaim): Promise<Endpoint | Network>;
   /** Succeeds also if nothing of that name is attached. */
   detach(endpoint: string): Promise<void>;
   /** Closes every connection, because this host's address may have changed. The next call opens another. */

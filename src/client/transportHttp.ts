@@ -42,6 +42,7 @@ export function httpTransport(
     answer: (body) => ask("POST", `${pathOf("host", body.inventory.host)}/inventory`, { body }),
     attach: async (body, granted = () => undefined) =>
       (await claims.claim(body, granted)) ?? ask("POST", "/v1/endpoints", { body }),
+    attachAnywhere: (body) => ask("POST", "/v1/endpoints", { body }),
     detach: (endpoint) => ask<void>("DELETE", pathOf("endpoint", endpoint)).catch(unlessGone),
     renew(joinToken, another) {
       token = joinToken;

@@ -90,6 +90,12 @@ export function checkSelection(wishes: Wishes, where = ""): void {
   });
 }
 
+/** A claim or request on this network, without what was to be selected. */
+export function onNetwork<T extends Wishes & { readonly network: string }>(claim: T, network: string) {
+  const { requires: _, rank: __, policy: ___, differentNetworks: ____, passOver: _____, ...rest } = claim;
+  return { ...rest, network };
+}
+
 export function policyOf({ policy, rank }: Wishes): Policy {
   return policy ?? (rank === undefined ? "striping" : "rank");
 }

@@ -15,6 +15,7 @@ import { Fault } from "../../model/fault.ts";
 import { checkEndpointName } from "../../model/endpointName.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
+import { AUTO_NETWORK, onNetwork } from "../../model/selection.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { Attachment, AttachRequest } from "../../model/status.ts";
 import { allocate, inQuarantine } from "../journal/blockAllocator.ts";
@@ -25,6 +26,7 @@ import * as faults from "./faults.ts";
 import { LinkRemovals } from "./linkRemovals.ts";
 import type { EndpointParts } from "./parts.ts";
 import { PortNames } from "./portNames.ts";
+import { attachSelected } from "./selected.ts";
 import { type AttachIntent, type Granted, Speculation } from "./speculative.ts";
 
 /** What asks: a membership, which detaches it again; a CNI configuration, by its name (see Entry). */
@@ -52,7 +54,9 @@ export class Attacher {
   attach(request: AttachRequest, { joined, cni }: By = {}): Promise<Attachment> {
     const claim = claimOf(request, this.#parts.host, joined === true);
     const name = checkEndpointName(claim.owner, claim.ifname);
-    return this.#inTurn(name, () => this.#attach(claim, name, cni));
+    return this.#inTurn(name, () =>
+      claim.network === AUTO_NETWORK ? this.#attachAnywhere(claim, name, cni) : this.#attach(claim, name, cni),
+    );
   }
 
   /** See Detacher. Succeeds if there is no such endpoint; `isMeant` looks at it when the turn has come. */
@@ -71,11 +75,28 @@ export class Attacher {
     return result;
   }
 
-  async #attach(claim: EndpointClaim, name: string, cni: string | undefined): Promise<Attachment> {
-    const { view, rounds, snapshots, contexts, journal, blockLease } = this.#parts;
-    const { ended, incarnation } = blockLease;
-    if (ended !== undefined) throw ended;
+  /** To a network that the server selects, or selected for this name before. */
+  async #attachAnywhere(claim: EndpointClaim, name: string, cni: string | undefined): Promise<Attachment> {
+    const { journal } = this.#parts;
+    await this.#begun();
+    if (!this.#parts.view.hasAdopted) throw faults.notObserved();
+    const netnsId = this.#netnsOf(claim.netns);
+    if (this.#isInTheWay(name, netnsId)) await this.#detached(name, netnsId, claim.ifname);
+    const before = journal.entries.get(name)?.endpoint.spec.network;
+    const attach = (named: EndpointClaim) => this.#attach(named, name, cni);
+    return before === undefined ? attachSelected(this.#parts, claim, name, attach) : attach(onNetwork(claim, before));
+  }
+
+  async #begun(): Promise<void> {
+    const { view, rounds, blockLease } = this.#parts;
+    if (blockLease.ended !== undefined) throw blockLease.ended;
     if (!view.hasAdopted) await rounds.now();
+  }
+
+  async #attach(claim: EndpointClaim, name: string, cni: string | undefined): Promise<Attachment> {
+    const { view, snapshots, contexts, journal, blockLease } = this.#parts;
+    const { incarnation } = blockLease;
+    await this.#begun();
     const context = contexts.of(claim.network);
     const { network, world } = context;
     if (!view.hasAdopted) throw faults.notObserved();
@@ -91,7 +112,7 @@ export class Attacher {
     this.#ports.take(name, journal.entries, (other) => view.inFlight.has(other));
     view.inFlight.add(name);
     try {
-      const isSecond = claim.defaultRoute === undefined && this.#hasDefaultRoute(netnsId, claim.ifname);
+      const isSecond = claim.defaultRoute === undefined && hasDefaultRoute(journal, netnsId, claim.ifname);
       const wanted = isSecond ? { ...claim, defaultRoute: false } : claim;
       const intent: AttachIntent = { context, claim: wanted, name, netnsId, incarnation };
       let granted: Granted;
@@ -167,13 +188,6 @@ export class Attacher {
     await Promise.all(here.flatMap(({ endpoint }) => this.#removals.pending(endpoint.name) ?? []));
   }
 
-  /** Whether an interface that exists has the default route, and would no longer be the first by name. */
-  #hasDefaultRoute(netnsId: NetnsId, ifname: string): boolean {
-    return this.#parts.journal.inNetns(netnsId).some(({ state, endpoint: { spec } }) => {
-      return state === "attached" && spec.defaultRoute !== false && ifname < spec.ifname;
-    });
-  }
-
   /** An attach that was answered before, or may have been: the same answer, if it is the same request. */
   async #again(before: Entry, netnsId: NetnsId, claim: EndpointClaim, cni: string | undefined): Promise<Attachment> {
     const { kernel, journal, contexts, view } = this.#parts;
@@ -236,6 +250,13 @@ function isAnswer(spec: Endpoint["spec"], { network, workload, addresses = [], m
     addresses.every((address) => spec.addresses.includes(address)) &&
     (mac === undefined || parseMac(mac, "mac") === spec.mac)
   );
+}
+
+/** Whether an interface that exists has the default route, and would no longer be the first by name. */
+function hasDefaultRoute(journal: EndpointParts["journal"], netnsId: NetnsId, ifname: string): boolean {
+  return journal.inNetns(netnsId).some(({ state, endpoint: { spec } }) => {
+    return state === "attached" && spec.defaultRoute !== false && ifname < spec.ifname;
+  });
 }
 
 type InstallParts = Pick<EndpointParts, "view" | "kernel" | "rounds" | "errors">;

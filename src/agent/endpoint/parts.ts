@@ -18,7 +18,7 @@ export type EndpointParts = {
   readonly contexts: NetworkContexts;
   readonly journal: Journal;
   readonly kernel: Kernel;
-  readonly transport: Pick<Transport, "attach" | "detach">;
+  readonly transport: Pick<Transport, "attach" | "attachAnywhere" | "detach">;
   readonly blockLease: BlockLease;
   readonly clock: Clock;
   readonly uid: () => string;

@@ -8,6 +8,7 @@ import type { AttachRequest, Attachment } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect, connectAgent } from "../input/connect.ts";
 import { newLabels, withNewLabels } from "../input/labels.ts";
+import { type SelectionFlags, selectionFlags } from "../network/select.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
 import {
   reading,
@@ -30,10 +31,13 @@ type AttachOptions = ReadOptions &
   LimitFlags &
   Texts<"netns" | "pid" | "mac" | "ifname" | "name" | "range" | "slice" | "workload" | "tenant" | "wait"> &
   Lists<"ip" | "sg" | "allowAddress" | "label"> &
-  Switches<"defaultRoute"> & { readonly network: string };
+  SelectionFlags &
+  Switches<"defaultRoute" | "differentNetworks"> & { readonly network: string };
 
 export function register(command: Command, cli: Cli): void {
-  requiredOption(limitFlags(command, "none"), "--network <name>", "network of the new interface")
+  const about = "network of the new interface; auto: one that the server selects";
+  selectionFlags(requiredOption(limitFlags(command, "none"), "--network <name>", about))
+    .option("--different-networks", "network auto: none in which another interface of its owner is")
     .option("--netns <path>", "network namespace of the workload: a path, or a name that ip netns lists")
     .option("--pid <n>", "a process in that namespace, instead of --netns")
     .option("--name <name>", "owner of the interface (default: name of the namespace)")
@@ -55,6 +59,7 @@ export function register(command: Command, cli: Cli): void {
       `
 Examples:
   ip netns add web && weft attach --netns web --network blue
+  weft attach --netns web --network auto --requires 'zone = a & FREE_LEASES > 10' --policy packing
   weft attach --netns db --network blue --inbound avg=100mbit --outbound avg=20mbit,peak=100mbit,burst=1MB
   weft attach --pid 4711 --network blue --name web --ip 10.7.1.10 --wait`,
     )
@@ -82,6 +87,10 @@ export function requestOf(options: AttachOptions): AttachRequest {
       defaultRoute: options.defaultRoute === false ? false : undefined,
       qos: qosOf(options),
       allowedAddresses: options.allowAddress?.map(allowedOf),
+      requires: options.requires,
+      rank: options.rank,
+      policy: options.policy,
+      differentNetworks: options.differentNetworks,
       labels: options.label && newLabels(options.label),
     }),
   };

@@ -7,10 +7,10 @@ import { connect } from "../input/connect.ts";
 import { reading, type ReadOptions, type Texts } from "../input/options.ts";
 import { type Column, printList, printOne } from "../output/format.ts";
 
-type SelectionFlags = Texts<"requires" | "rank"> & { readonly policy?: Policy };
+export type SelectionFlags = Texts<"requires" | "rank"> & { readonly policy?: Policy };
 
 /** For verbs that may leave the choice of a network to the server. */
-function selectionFlags(command: Command): Command {
+export function selectionFlags(command: Command): Command {
   return command
     .option("--requires <expression>", "what the network has to be, like 'zone = \"a*\" & FREE_LEASES > 10'")
     .option("--rank <expression>", "arithmetic over fields, like 'FREE_LEASES - 2 * USED_LEASES'; the greatest is best")

@@ -19,6 +19,7 @@ const spec =
     // Only fields of text and numbers are named below.
     network.spec[field] as Field;
 
+const clusters = ({ network }: Candidate) => network.spec.clusters ?? [];
 const vlan = spec("vlan");
 const outerVlan = spec("outerVlan");
 const parent = spec("parent");
@@ -32,6 +33,8 @@ const FIELDS: Readonly<Record<string, Read>> = {
   VRF: spec("vrf"),
   PLACEMENT: ({ network }) => network.spec.placement ?? "own",
   BRIDGE: spec("bridge"),
+  CLUSTER: clusters,
+  CLUSTERS: clusters,
   PARENT: parent,
   PHYDEV: parent,
   VLAN: vlan,

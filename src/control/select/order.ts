@@ -85,9 +85,9 @@ function disabled(view: View, network: Network): Network | undefined {
 
 function whyNotOn(network: Network, { view, asked: { host }, leftOut }: Question): string | undefined {
   if (host === undefined) return undefined;
-  const { reservedFrom, ipam, driver, parent, bridge } = network.spec;
+  const { reservedFrom, ipam, driver, parent, bridge, clusters } = network.spec;
   let why: string | undefined;
-  if (reservedFrom === undefined && parent === undefined && bridge === undefined) {
+  if ((reservedFrom ?? parent ?? bridge ?? clusters) === undefined) {
     if (!leftOut.has(driver)) leftOut.set(driver, whyLeftOut(network.spec, host));
     why = leftOut.get(driver);
   } else why = whyLeftOut(segmentOwnerOf(view, network).spec, host);

@@ -12,8 +12,10 @@ import type { Ns } from "../../datapath/kinds/kind.ts";
 import { attemptOf } from "../../files/files.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
+import { defined } from "../../model/defined.ts";
 import { vrfsOn } from "../../model/carrying.ts";
 import { endpointName, type Network } from "../../model/resource.ts";
+import { AUTO_NETWORK, checkSelection } from "../../model/selection.ts";
 import type { Attachment, AttachRequest, HostReport } from "../../model/status.ts";
 import { isObject, type Json } from "./fold.ts";
 import { CniRefusal, errorJson, refusalOf } from "./refusal.ts";
@@ -116,6 +118,9 @@ async function add(options: CniOptions, request: Request): Promise<Json> {
 
 /** Refuses what cannot succeed: a contradiction to the network, and a global network while the server is away. */
 function refuseAtOnce({ snapshots, journal }: CniOptions, { containerId, ifname, config }: Request): void {
+  const isAttached = journal.entries.get(endpointName(containerId, ifname))?.state === "attached";
+  checkSelection({ ...config.selection, ...wishesOf(config) });
+  if (config.network === AUTO_NETWORK && !snapshots.isSynced && !isAttached) throw serverAway();
   const network = snapshots.known()?.networks.find((one) => one.name === config.network);
   if (network === undefined) return;
   const { masquerade, ipam } = network.spec;
@@ -123,23 +128,31 @@ function refuseAtOnce({ snapshots, journal }: CniOptions, { containerId, ifname,
     const why = `network ${network.name} has masquerade ${masquerade}; leave ipMasq out, or edit the network`;
     throw new CniRefusal("unsupported", `ipMasq is not supported: ${config.ipMasq}`, why);
   }
-  const isAttached = journal.entries.get(endpointName(containerId, ifname))?.state === "attached";
   if (ipam === "global" && !snapshots.isSynced && !isAttached) {
     const why = "the server allocates this network's addresses and cannot be reached";
     throw new CniRefusal("try-again", `network ${network.name} takes no endpoints now`, why);
   }
 }
 
+function serverAway(): CniRefusal {
+  const why = "the server selects the network and cannot be reached";
+  return new CniRefusal("try-again", `network ${AUTO_NETWORK} takes no endpoints now`, why);
+}
+
+/** What an ADD asks of the network itself. */
+function wishesOf({ network, slice, addresses }: Config) {
+  return { network, ...defined({ slice, addresses: addresses.length === 0 ? undefined : addresses }) };
+}
+
 function attachRequestOf(options: CniOptions, { containerId, netns, ifname, config }: Request): AttachRequest {
-  const { network, slice, addresses, mac, qos } = config;
+  const { mac, qos, selection } = config;
   const defaultRoute = config.defaultRoute ?? defaultRouteFor(options, netns, ifname, config);
   return {
-    network,
+    ...wishesOf(config),
+    ...selection,
     netns,
     ifname,
     owner: containerId,
-    ...(slice === undefined ? {} : { slice }),
-    ...(addresses.length === 0 ? {} : { addresses }),
     ...(mac === undefined ? {} : { mac }),
     ...(qos === undefined ? {} : { qos }),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
@@ -164,7 +177,7 @@ function defaultRouteFor(
 function isMeant({ cni, endpoint: { spec } }: Entry, { containerId, ifname, config }: Request): boolean {
   // An adopted endpoint does not say which configuration it was made by.
   const [ours, said] = cni === undefined ? [spec.network, config.network] : [cni, config.name];
-  const isOurs = said === "" || said === ours;
+  const isOurs = said === "" || said === ours || (cni === undefined && said === AUTO_NETWORK);
   return isOurs && spec.owner === containerId && spec.ifname === ifname;
 }
 
@@ -194,6 +207,10 @@ async function check(options: CniOptions, request: Request): Promise<void> {
 
 /** Reads nothing from the kernel: runtimes ask every few seconds. */
 function status(options: CniOptions, { config }: Request): void {
+  if (config.network === AUTO_NETWORK) {
+    if (options.snapshots.isSynced) return;
+    throw new CniRefusal("not-available", "the server cannot be reached, and it selects the network");
+  }
   let network: Network;
   try {
     network = options.inspection.networkFor(config.network, config.slice);

@@ -5,6 +5,9 @@ import { attemptOf } from "../../files/files.ts";
 import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
 import { IFNAME_RULE, isIfname } from "../../model/endpointName.ts";
 import { type CniBandwidth, type QosInput, qosOfCni } from "../../model/qos.ts";
+import { defined } from "../../model/defined.ts";
+import { POLICIES } from "../../model/selection.ts";
+import type { AttachRequest } from "../../model/status.ts";
 import { folded, foldedIn, foldedResult, isObject, type Json } from "./fold.ts";
 import { CniRefusal } from "./refusal.ts";
 
@@ -24,6 +27,7 @@ export type Dns = {
   readonly options?: readonly string[];
 };
 
+type Selection = Pick<AttachRequest, "requires" | "rank" | "policy" | "differentNetworks">;
 export type Config = {
   readonly version: Version;
   /** The configuration's own name: with container and interface the key of an attachment. */
@@ -31,6 +35,8 @@ export type Config = {
   /** The network of Weft's. */
   readonly network: string;
   readonly slice?: string;
+  /** Of network auto: what it has to be, and which is best. */
+  readonly selection: Selection;
   readonly defaultRoute?: boolean;
   readonly ipMasq?: boolean;
   readonly addresses: readonly string[];
@@ -155,7 +161,8 @@ export function argsOf(text: string): Args {
 /** Keys of any configuration, and Weft's own; the shim found the agent by `socket`. `cni.dev/…` are the standard's. */
 const KEYS: readonly string[] = (
   "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
-  "disableCheck disableGC network slice defaultRoute socket cni.dev/valid-attachments cni.dev/attachments"
+  "disableCheck disableGC network requires rank policy differentNetworks slice defaultRoute socket " +
+  "cni.dev/valid-attachments cni.dev/attachments"
 ).split(" ");
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -168,6 +175,7 @@ function leftOf(command: Command, version: Version, json: Json): Config {
     version,
     name: typeof name === "string" && NAME.test(name) ? name : "",
     network: typeof network === "string" ? network : "",
+    selection: {},
     addresses: [],
     dns: {},
     ...(isObject(prevResult) ? { prevResult: foldedResult(prevResult) } : {}),
@@ -178,7 +186,11 @@ function leftOf(command: Command, version: Version, json: Json): Config {
 function configOf(version: Version, json: Json, args: Args): Config {
   for (const [key, value] of Object.entries(json)) {
     if (!KEYS.includes(key) && !key.startsWith("cni.dev/"))
-      throw unsupported(key, value, "Weft's own keys are network, slice, defaultRoute and socket");
+      throw unsupported(
+        key,
+        value,
+        "Weft's own keys are network, requires, rank, policy, differentNetworks, slice, defaultRoute and socket",
+      );
   }
   const { prevResult } = json;
   const ipam = foldedIn(json["ipam"], ["type"]);
@@ -193,6 +205,7 @@ function configOf(version: Version, json: Json, args: Args): Config {
     name: required(json, "name", NAME),
     network: required(json, "network", /./),
     ...(slice === undefined ? {} : { slice }),
+    selection: selectionOf(json),
     ...flagIn(json, "defaultRoute"),
     ...flagIn(json, "ipMasq"),
     addresses: addressesOf([...runtime.ips, ...argsIps(json), ...(args.ip === undefined ? [] : [args.ip])]),
@@ -201,6 +214,13 @@ function configOf(version: Version, json: Json, args: Args): Config {
     dns: { ...dnsOf(json["dns"], "dns", ["nameservers", "search", "options"]), ...runtime.dns },
     ...(isObject(prevResult) ? { prevResult: foldedResult(prevResult) } : {}),
   };
+}
+
+function selectionOf(json: Json): Selection {
+  const [requires, rank, policy] = [textOf(json, "requires"), textOf(json, "rank"), textOf(json, "policy")];
+  const known = POLICIES.find((each) => each === policy);
+  if (policy !== undefined && known === undefined) throw wrong("policy", `one of ${POLICIES.join(", ")}`);
+  return { ...defined({ requires, rank, policy: known }), ...flagIn(json, "differentNetworks") };
 }
 
 type Runtime = {

@@ -4,7 +4,7 @@ import type { Control } from "../../../src/control/control.ts";
 import type { Outcome } from "../../../src/control/write.ts";
 import type { Clock } from "../../../src/model/clock.ts";
 import { Fault } from "../../../src/model/fault.ts";
-import type { ChangeSet, Endpoint } from "../../../src/model/resource.ts";
+import type { ChangeSet, Endpoint, Network } from "../../../src/model/resource.ts";
 import { type Host, proposedBy } from "./host.ts";
 
 export type Wire = {
@@ -75,6 +75,11 @@ export function lineOf(wire: Wire, host: Host): Transport {
           throw away();
         }
         return (await control.write(write, { decided })).resource as Endpoint;
+      }),
+    attachAnywhere: (claim) =>
+      ask(async (control) => {
+        const write = { verb: "attach", claim: copy(claim), by: viewer(control) } as const;
+        return (await control.write(write)).resource as Endpoint | Network;
       }),
     detach: (endpoint) =>
       ask(async (control) => {

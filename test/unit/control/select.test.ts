@@ -301,3 +301,17 @@ test("choosing among 5,000 networks", async (t) => {
   });
   t.diagnostic(`choosing among 5,000 networks: ${Math.min(...times).toFixed(2)} ms at best`);
 });
+
+test("clusters: by requirement, and only on their hosts", async () => {
+  const lab = await openLab();
+  for (const n of [1, 2]) await lab.join(n);
+  const hosts = ["h1"];
+  await lab.control.write({ verb: "put", kind: "hostcluster", name: "east", spec: { hosts } });
+  await lab.put("a", { ...v4("10.1.0.0/24"), ipam: "global", clusters: ["east"] });
+  await lab.put("b", { ...v4("10.2.0.0/28"), ipam: "global" });
+  const order = async (request: SelectRequest) => (await select(lab, request)).networks.map(({ network }) => network);
+  assert.deepEqual(await order({ requires: "CLUSTER = east" }), ["a"]);
+  assert.deepEqual(await order({ host: "h1" }), ["a", "b"]);
+  assert.deepEqual(await order({ host: "h2" }), ["b"]);
+  assert.match((await select(lab, { host: "h2" })).passedOver[0]?.why ?? "", /host "h2" does not carry it: .*clusters/);
+});

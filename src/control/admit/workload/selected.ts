@@ -3,7 +3,7 @@
 // answer is the network itself, which its agent then attaches to. If the best network refuses, the next one is tried.
 import { Fault, type Reason } from "../../../model/fault.ts";
 import type { EndpointClaim } from "../../../model/input.ts";
-import { AUTO_NETWORK } from "../../../model/selection.ts";
+import { AUTO_NETWORK, onNetwork } from "../../../model/selection.ts";
 import { endpointName } from "../../../model/resource.ts";
 import type { Endpoint, Network } from "../../../model/resource.ts";
 import { type Asked, type Choice, type PassedOver, bestFirst, choicesOf, whyNothing } from "../../select/order.ts";
@@ -38,7 +38,7 @@ export function attachSelected(draft: Draft, claim: EndpointClaim, options: Opti
 /** A repeated claim was selected for already. */
 function again(view: View, claim: EndpointClaim, name: string, { attach, isLocalPossible }: Options) {
   const network = existing(view, "network", name, "network");
-  return network.spec.ipam === "local" && isLocalPossible ? network : attach(named(claim, name));
+  return network.spec.ipam === "local" && isLocalPossible ? network : attach(onNetwork(claim, name));
 }
 
 /** After all conditions of a network by itself. */
@@ -47,7 +47,7 @@ const REFUSED = 100;
 function attempt(draft: Draft, claim: EndpointClaim, { network }: Choice, { attach }: Options) {
   if (network.spec.ipam === "local") return network;
   try {
-    return draft.attempt(() => attach(named(claim, network.name)));
+    return draft.attempt(() => attach(onNetwork(claim, network.name)));
   } catch (error) {
     if (!(error instanceof Fault) || !OF_ONE_NETWORK.has(error.reason)) throw error;
     return error;
@@ -63,6 +63,7 @@ const OF_ONE_NETWORK: ReadonlySet<Reason> = new Set([
   "address-reserved",
   "quota-exceeded",
   "network-disabled",
+  "host-outside",
   "device-unfit",
   "feature-missing",
   "qos-unsupported",
@@ -72,12 +73,6 @@ const OF_ONE_NETWORK: ReadonlySet<Reason> = new Set([
 
 function whyOf({ detail: { what, why } }: Fault): string {
   return why === undefined ? what : `${what}: ${why.replaceAll("\n", " ")}`;
-}
-
-/** The claim on this network, without what was to be selected. */
-function named(claim: EndpointClaim, network: string): EndpointClaim {
-  const { requires: _, rank: __, policy: ___, differentNetworks: ____, passOver: _____, ...rest } = claim;
-  return { ...rest, network };
 }
 
 function askedBy(view: View, claim: EndpointClaim, isLocalPossible: boolean): Asked {
@@ -138,7 +133,7 @@ export function attachEach(
         )
       : undefined;
     if (found === undefined) throw error;
-    for (const [n, { claim, i }] of different.entries()) each(named(claim, found[n] ?? ""), i);
+    for (const [n, { claim, i }] of different.entries()) each(onNetwork(claim, found[n] ?? ""), i);
   }
 }
 

@@ -24,6 +24,9 @@ const NUMBERS: Readonly<Partial<Record<Reason, number>>> = {
   unavailable: 11,
   timeout: 11,
   "in-use": 11,
+  "expression-invalid": 7,
+  "none-fits": 108,
+  "quota-exceeded": 100,
   exhausted: 100,
   "address-taken": 101,
   "address-held": 101,
@@ -35,6 +38,7 @@ const NUMBERS: Readonly<Partial<Record<Reason, number>>> = {
   "host-deleted": 105,
   "host-reclaimed": 11,
   "host-drained": 106,
+  "host-outside": 107,
   "kernel-refused": 111,
 };
 

@@ -65,11 +65,20 @@ test("a whole request", () => {
       name: "lan",
       network: "blue",
       slice: "docker",
+      selection: {},
       addresses: ["10.7.0.9", "fd07::9"],
       mac: "02:00:00:00:00:0a",
       dns: { nameservers: ["10.0.0.1"], domain: "lab", search: ["a.lab"], options: ["ndots:2"] },
     },
   });
+});
+
+test("a network that is to be selected", () => {
+  const given = { requires: "zone = a", rank: "FREE_LEASES", policy: "rank", differentNetworks: true };
+  assert.deepEqual(ask({ ...CONF, network: "auto", ...given }).config.selection, given);
+  refuses("config", /policy: expected one of packing, striping/, () => ask({ ...CONF, policy: "best" }));
+  refuses("config", /requires: expected text/, () => ask({ ...CONF, requires: 5 }));
+  refuses("config", /differentNetworks: expected true or false/, () => ask({ ...CONF, differentNetworks: "yes" }));
 });
 
 test("addresses and MAC come in three ways; what the runtime says wins, and contradictions are refused", () => {
