@@ -21,6 +21,7 @@ import { ipamRoutes } from "./routes/ipam.ts";
 import { processRoutes } from "./routes/process.ts";
 import { resourceRoutes } from "./routes/resources.ts";
 import { templateRoutes } from "./routes/templates.ts";
+import { rightsRoutes } from "./routes/rights.ts";
 import { workloadRoutes } from "./routes/workloads.ts";
 import { Watches } from "./watches.ts";
 
@@ -49,6 +50,7 @@ const ROUTES = [
   ipamRoutes,
   loginRoutes,
   auditRoutes,
+  rightsRoutes,
 ] as const;
 
 /** Largest request: an apply of several thousand networks. */

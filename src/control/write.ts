@@ -14,8 +14,9 @@ import type {
   MoveReport,
   ReserveRequest,
 } from "../model/input.ts";
-import type { DeletableKind } from "../model/kinds.ts";
+import type { DeletableKind, OwnedKind } from "../model/kinds.ts";
 import type { Narrowing } from "../model/narrowing.ts";
+import type { Lock } from "../model/rights.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
 /** The owner of a token: an administrator, a user, a joining host, or one host's agent. */
@@ -77,6 +78,11 @@ export type Write =
   | { readonly verb: "instantiate"; readonly template: string; readonly request: InstantiateRequest }
   | { readonly verb: "clone-template"; readonly template: string; readonly name: string }
   | ({ readonly verb: "rename-template"; readonly template: string; readonly name: string } & Match)
+  /** Who is not named stays. */
+  | ({ readonly verb: "chown"; readonly owner?: string; readonly group?: string } & OfOwned)
+  | ({ readonly verb: "chmod"; readonly mode: string } & OfOwned)
+  /** Without a level it is unlocked. */
+  | ({ readonly verb: "lock"; readonly level?: Lock } & OfOwned)
   /** All of these hosts are in the phase of this revision; the server says it to itself. */
   | {
       readonly verb: "advance-conversion";
@@ -88,6 +94,8 @@ export type Write =
   | { readonly verb: "expire" }
   /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */
   | { readonly verb: "apply"; readonly items: readonly ApplyItem[]; readonly pruneVrf?: string };
+
+type OfOwned = { readonly kind: OwnedKind; readonly name: string } & Match;
 
 /** What a write did: nothing, when everything was so already. */
 export type Outcome = {

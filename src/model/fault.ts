@@ -69,6 +69,7 @@ export const REASONS = {
   "qos-unsupported": { status: 409, exit: 4 },
   "feature-missing": { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },
+  locked: { status: 423, exit: 4 },
   "precondition-missing": { status: 428, exit: 4 },
   // The caller may not do it.
   "token-wrong": { status: 401, exit: 5 },

@@ -12,6 +12,7 @@ import { InputValue } from "./kinds/template.ts";
 import { PhysicalSetting } from "./physical.ts";
 import { QosInput } from "./qos.ts";
 import { SELECTION } from "./selection.ts";
+import { LockLevel } from "./rights.ts";
 
 const claimed = {
   ...Type.Pick(host.spec, [
@@ -130,6 +131,13 @@ export const InstantiateRequest = strictObject({
 });
 /** A copy of a template, or its new name. */
 export const TemplateName = strictObject({ name: Text("Of the copy, or from now on.") });
+/** The body of POST /v1/{kind}/{name}/chown. */
+export const ChownRequest = strictObject({
+  owner: optional(Text("A user.")),
+  group: optional(Text("A group of users. Default with a first owner: the owner's primary one.")),
+});
+export const ChmodRequest = strictObject({ mode: Text("Like um-u-----, or three octal digits like 640.") });
+export const LockRequest = strictObject({ level: LockLevel });
 
 export const SecurityGroupCommit = strictObject({
   hosts: optional(Texts("Only these hosts load it again. Default: all.")),
@@ -152,6 +160,7 @@ export type SecurityGroupInput = InputOf<"securitygroup">;
 export type MembershipClaim = Value<typeof MembershipClaim>;
 export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
+export type ChownRequest = Value<typeof ChownRequest>;
 export type HostSettings = Value<typeof HostSettings>;
 export type EndpointPatch = Value<typeof EndpointPatch>;
 export type InstantiateRequest = Value<typeof InstantiateRequest>;

@@ -50,6 +50,8 @@ export type Kind = keyof Records;
 type KindsWith<Member> = { [K in Kind]: Records[K] extends Member ? K : never }[Kind];
 /** Users put it by name, in a request of its own or in an apply. */
 export type WritableKind = KindsWith<{ readonly put: object }>;
+/** Have an owner, a group and a mode. */
+export type OwnedKind = KindsWith<{ readonly owned: true }>;
 export type DeletableKind = KindsWith<{ readonly remove: string }>;
 export type OwnPut = KindsWith<{ readonly put: { readonly own: true } }>;
 export type OwnDelete = KindsWith<{ readonly remove: "own" }>;
@@ -75,6 +77,7 @@ export const WRITABLE_KINDS = [
   "network",
   ...ALL_KINDS.filter(isWritable).filter((kind) => kind !== "network"),
 ] as const;
+export const OWNED_KINDS = ALL_KINDS.filter((kind): kind is OwnedKind => recordOf(kind).owned === true);
 export const DELETABLE_KINDS = ALL_KINDS.filter(isDeletable);
 
 /** The record with all that it may have. */

@@ -27,6 +27,7 @@ import { clean, cutList, widest } from "./cleanText.ts";
 import { LoginRequest, PasswordRequest, TokenRequest } from "./login.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { PreflightRequest } from "./preflight.ts";
+import { parseMode } from "./rights.ts";
 import { type Value, strictObject } from "./schema.ts";
 import { AUTO_NETWORK, SelectRequest, checkSelection } from "./selection.ts";
 import { invalid, shapeFault } from "./shape.ts";
@@ -53,6 +54,7 @@ export const parseRelease = parserOf(input.HoldRelease);
 export const parseCheck = parserOf(CheckRequest);
 /** The body of POST /v1/templates/{name}/clone and rename. */
 export const parseTemplateName = parserOf(input.TemplateName);
+export const parseLock = parserOf(input.LockRequest);
 export const parsePreflight = parserOf(PreflightRequest);
 
 /** The bodies of POST /v1/login, POST /v1/tokens and PUT /v1/users/{name}/password. */
@@ -78,6 +80,8 @@ const shapes = {
   attach: parserOf(AttachRequest),
   answer: parserOf(InventoryAnswer),
   select: parserOf(SelectRequest),
+  chown: parserOf(input.ChownRequest),
+  chmod: parserOf(input.ChmodRequest),
 };
 
 /** Of what a writer says of a kind: alone, and as the body of its PUT. */
@@ -121,6 +125,19 @@ export function parseMembership(body: unknown): input.MembershipClaim {
 
 export function parseMoveReport(body: unknown): input.MoveReport {
   return clean(shapes.move(body));
+}
+
+/** The body of POST /v1/{kind}/{name}/chown. */
+export function parseChown(body: unknown): input.ChownRequest {
+  const request = shapes.chown(body);
+  if (request.owner === undefined && request.group === undefined)
+    throw invalid("owner", "a user, or a group", undefined, "name at least one of owner and group");
+  return request;
+}
+
+/** The body of POST /v1/{kind}/{name}/chmod, as text. */
+export function parseChmod(body: unknown): string {
+  return parseMode(shapes.chmod(body).mode, "mode");
 }
 
 /** The body of POST /v1/hosts/{name}/join. */

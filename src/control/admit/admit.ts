@@ -14,6 +14,7 @@ import { drainHost, joinHost, setHost } from "./host/host.ts";
 import { advanceConversion } from "./network/convert.ts";
 import { cloneTemplate, instantiate, renameTemplate } from "./network/template.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
+import { chmod, chown, lock } from "./user/access.ts";
 import { attachAll, attachAnywhere, detach, patchEndpoint } from "./workload/endpoint.ts";
 import { joinNetwork } from "./workload/membership.ts";
 import { migrate, reportMove } from "./workload/migrate.ts";
@@ -76,11 +77,15 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   release: (draft, { span }) => release(draft, span),
   reserve: (draft, { network, request }) => reserve(draft, network, request),
   instantiate(draft, { template, request }) {
-    instantiate(draft, template, request, true);
+    // What the template restricts is its author's to say, not a user's.
+    instantiate(draft, template, request, !draft.isByUser);
     return undefined;
   },
   "clone-template": (draft, { template, name }) => cloneTemplate(draft, template, name),
   "rename-template": (draft, { template, name }) => renameTemplate(draft, template, name),
+  chown,
+  chmod,
+  lock,
   expire,
   "advance-conversion": advanceConversion,
 };
@@ -94,4 +99,7 @@ const MATCHED: { readonly [V in Write["verb"]]?: (write: WriteOf<V>) => readonly
   detach: ({ endpoint }) => ["endpoint", endpoint],
   reserve: ({ request }) => ["network", request.name],
   "rename-template": ({ template }) => ["template", template],
+  chown: ({ kind, name }) => [kind, name],
+  chmod: ({ kind, name }) => [kind, name],
+  lock: ({ kind, name }) => [kind, name],
 };

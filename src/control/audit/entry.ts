@@ -101,6 +101,9 @@ const OBJECTS: { readonly [V in Write["verb"]]: (write: WriteOf<V>) => string | 
   instantiate: ({ template }) => `template/${template}`,
   "clone-template": ({ template }) => `template/${template}`,
   "rename-template": ({ template }) => `template/${template}`,
+  chown: ({ kind, name }) => `${kind}/${name}`,
+  chmod: ({ kind, name }) => `${kind}/${name}`,
+  lock: ({ kind, name }) => `${kind}/${name}`,
   expire: () => undefined,
   "advance-conversion": ({ name }) => `conversion/${name}`,
 };

@@ -197,7 +197,7 @@ export class Committer {
   #admit({ write, caller = SERVER }: Queued): Admission {
     if (write === undefined) return NOTHING;
     const { identity } = caller;
-    return judged(this.#view, write, identity, () => admit(this.#view, write, this.#options.context, identity));
+    return judged(this.#view, write, caller, () => admit(this.#view, write, this.#options.context, identity));
   }
 
   #refuse(queued: Queued, error: unknown): void {

@@ -1,14 +1,40 @@
-// Asks whether a caller may make a write: before admission by what the write names, and after it by what it changes.
-import { Fault } from "../../model/fault.ts";
+// Whether a caller may make a write: asked before admission by what the write names, and after it by what it changes.
+// Hosts are judged by admission itself, where each says only what is its own; the server's own writes are not judged.
 import type { Admission } from "../admit/admit.ts";
-import type { View } from "../state/view.ts";
-import type { Identity, Write } from "../write.ts";
+import { endpointName } from "../../model/resource.ts";
+import { type View, get, getKey } from "../state/view.ts";
+import { type Caller, SERVER, type Write } from "../write.ts";
+import { Needs, isLocked } from "./needs.ts";
+import { lockedFault } from "./refusal.ts";
+import { principalOf } from "./rights.ts";
+import { askVerb } from "./verbs.ts";
 
-/** Admits a write if the caller may make it; throws a Fault `forbidden` otherwise. */
-export function judged(_view: View, write: Write, by: Identity, admit: () => Admission): Admission {
-  if (by.role !== "user") return admit();
-  throw new Fault("forbidden", {
-    what: `user "${by.user}" may not ${write.verb}`,
-    fix: "ask an administrator",
-  });
+/** Admits a write if the caller may make it; throws a Fault `forbidden` or `locked` otherwise. */
+export function judged(view: View, write: Write, caller: Caller, admit: () => Admission): Admission {
+  const { identity } = caller;
+  if (caller === SERVER) return admit();
+  if (identity.role === "host") checkLocks(view, write);
+  if (identity.role !== "user" && identity.role !== "admin") return admit();
+  const needs = new Needs(view, identity.role === "user" ? principalOf(view, identity) : undefined);
+  askVerb(needs, write);
+  const admission = admit();
+  for (const change of admission.changes) {
+    const now = "put" in change ? change.put : undefined;
+    needs.touched("put" in change ? getKey(view, keyOf(change.put)) : getKey(view, change.remove), now);
+  }
+  return admission;
+}
+
+function keyOf({ kind, name }: Extract<Admission["changes"][number], { put: unknown }>["put"]) {
+  return `${kind}/${name}` as const;
+}
+
+/** What a host attaches anew uses the network. A local network's endpoint is there already, and is only registered. */
+function checkLocks(view: View, write: Write): void {
+  const claims = write.verb === "attach" ? [write.claim] : write.verb === "attach-all" ? write.claims : [];
+  for (const { network: name, owner, ifname } of claims) {
+    const network = get(view, "network", name);
+    if (network?.spec.ipam !== "global" || get(view, "endpoint", endpointName(owner, ifname)) !== undefined) continue;
+    if (isLocked(network, "use")) throw lockedFault(network);
+  }
 }

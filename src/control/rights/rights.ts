@@ -3,7 +3,7 @@
 import { Fault } from "../../model/fault.ts";
 import { type Narrowing, lets } from "../../model/narrowing.ts";
 import type { AclKind, Holder, Right } from "../../model/rights.ts";
-import { modeGives } from "../../model/rights.ts";
+import { RIGHTS, modeGives } from "../../model/rights.ts";
 import type { AclRule, Resource } from "../../model/resource.ts";
 import type { Principal } from "../state/principal.ts";
 import { type View, get, listOf } from "../state/view.ts";
@@ -55,9 +55,26 @@ export function hasRight(principal: Principal, right: Right, resource: Resource)
   );
 }
 
-/** The network that a resource is, or is in. */
-function networkOf(resource: Resource): string | undefined {
-  return resource.kind === "network" ? resource.name : resource.kind === "endpoint" ? resource.spec.network : undefined;
+/** Whether the principal has any right to the resource. */
+export function isAble(principal: Principal, resource: Resource): boolean {
+  return RIGHTS.some((right) => hasRight(principal, right, resource));
+}
+
+/** Whether ACL rules give the right to these clusters of hosts; of none, to all that there are. */
+export function clusterRights({ rules, narrowing }: Principal, right: Right, clusters: readonly string[]): boolean {
+  if (narrowing !== undefined && !lets(narrowing, right, undefined)) return false;
+  const given = rules.filter(
+    ({ rights, resource }) => rights.includes(right) && resource.kinds.includes("hostcluster"),
+  );
+  if (given.some(({ resource }) => resource.all === true)) return true;
+  const isGiven = (cluster: string) =>
+    given.some(({ resource }) => resource.name === cluster || resource.hostcluster === cluster);
+  return clusters.length > 0 && clusters.every(isGiven);
+}
+
+/** The network that a resource is, or is in: a narrowing names networks. */
+function networkOf({ kind, name, spec }: Resource): string | undefined {
+  return kind === "network" ? name : (spec as { readonly network?: string }).network;
 }
 
 /** As what the user counts for a resource; each of them may give a right. */
@@ -86,8 +103,9 @@ function groupOf(resource: Resource): string | undefined {
   return resource.kind === "usergroup" ? resource.name : resource.access?.group;
 }
 
-/** Clusters of hosts that a resource names. */
-function clustersOf({ spec }: Resource): readonly string[] {
+/** Clusters of hosts that a resource names, or is. */
+function clustersOf({ kind, name, spec }: Resource): readonly string[] {
+  if (kind === "hostcluster") return [name];
   const { clusters } = spec as { readonly clusters?: readonly string[] };
   return clusters ?? [];
 }

@@ -1,9 +1,10 @@
 // Resources as a viewer sees them, built-in ones too: pages in order of names, and one by its name.
-import { type Kind, builtInAccess, builtInOf, recordOf } from "../../model/kinds.ts";
+import { type Kind, recordOf } from "../../model/kinds.ts";
 import { labelsOf } from "../../model/labels.ts";
 import { type Selector, selects } from "../../model/selector.ts";
 import { type Resource, type ResourceOf, type Snapshot, snapshotWith } from "../../model/resource.ts";
 import type { Viewer } from "../write.ts";
+import { builtIn } from "./builtIn.ts";
 import { type View, get, listOf, namesOf } from "./view.ts";
 import { type Asking, principalOf } from "../rights/rights.ts";
 import { isSeenBy, sightOf } from "../rights/sight.ts";
@@ -60,22 +61,6 @@ function lookOf(view: View, viewer: Viewer): Look {
 export function snapshotForUser(view: View, asking: Asking): Snapshot {
   const sight = sightOf(view, principalOf(view, asking));
   return snapshotWith(view, (kind) => listOf(view, kind).filter((resource) => isSeenBy(sight, resource)));
-}
-
-/** The one of this name as it is until it is written; undefined if the kind has none. */
-export function builtIn<K extends Kind>(kind: K, name: string): ResourceOf<K> | undefined {
-  const spec = builtInOf(kind, name);
-  // An envelope of kind K around a spec of kind K; TypeScript cannot see that the union member is K's.
-  return spec === undefined
-    ? undefined
-    : ({
-        kind,
-        name,
-        uid: name,
-        revision: 0,
-        spec,
-        ...builtInAccess(kind, name),
-      } as unknown as ResourceOf<K>);
 }
 
 /** In order of names, with the one that is built in. */

@@ -93,6 +93,34 @@ GET /v1/securitygroups/{name}           own other admin
 PUT /v1/securitygroups/{name}           admin
 POST /v1/securitygroups/{name}/commit   admin
 DELETE /v1/securitygroups/{name}        admin
+POST /v1/vrfs/{name}/chown              admin
+POST /v1/vrfs/{name}/chmod              admin
+POST /v1/vrfs/{name}/lock               admin
+POST /v1/vrfs/{name}/unlock             admin
+POST /v1/templates/{name}/chown         admin
+POST /v1/templates/{name}/chmod         admin
+POST /v1/templates/{name}/lock          admin
+POST /v1/templates/{name}/unlock        admin
+POST /v1/networks/{name}/chown          admin
+POST /v1/networks/{name}/chmod          admin
+POST /v1/networks/{name}/lock           admin
+POST /v1/networks/{name}/unlock         admin
+POST /v1/endpoints/{name}/chown         admin
+POST /v1/endpoints/{name}/chmod         admin
+POST /v1/endpoints/{name}/lock          admin
+POST /v1/endpoints/{name}/unlock        admin
+POST /v1/pools/{name}/chown             admin
+POST /v1/pools/{name}/chmod             admin
+POST /v1/pools/{name}/lock              admin
+POST /v1/pools/{name}/unlock            admin
+POST /v1/securitygroups/{name}/chown    admin
+POST /v1/securitygroups/{name}/chmod    admin
+POST /v1/securitygroups/{name}/lock     admin
+POST /v1/securitygroups/{name}/unlock   admin
+POST /v1/physicalnetworks/{name}/chown  admin
+POST /v1/physicalnetworks/{name}/chmod  admin
+POST /v1/physicalnetworks/{name}/lock   admin
+POST /v1/physicalnetworks/{name}/unlock admin
 GET /v1/users                           own other admin
 GET /v1/users/{name}                    own other admin
 PUT /v1/users/{name}                    admin

@@ -21,7 +21,7 @@ import { portsOf } from "../../../model/ports.ts";
 import type { Key, SecurityGroup } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get, getKey } from "../../state/view.ts";
-import { builtIn } from "../../state/listing.ts";
+import { builtIn } from "../../state/builtIn.ts";
 import type { Delete, Put } from "../../write.ts";
 import { existing, refuseWhile, within } from "../context.ts";
 

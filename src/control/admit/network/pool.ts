@@ -10,7 +10,7 @@ import type { NetworkInput, PoolInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Network, Pool, Subnet } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
-import { builtIn } from "../../state/listing.ts";
+import { builtIn } from "../../state/builtIn.ts";
 import type { View } from "../../state/view.ts";
 import type { Delete, Put } from "../../write.ts";
 import { existing, refuseWhile } from "../context.ts";

@@ -10,7 +10,7 @@ import { checkName, parsePut } from "../../../model/parse.ts";
 import type { Network, Template } from "../../../model/resource.ts";
 import { checkField, fieldsIn, inputValue, restricts, withField } from "../../../model/template.ts";
 import type { Draft } from "../../state/draft.ts";
-import { builtIn } from "../../state/listing.ts";
+import { builtIn } from "../../state/builtIn.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Delete, Put } from "../../write.ts";
 import { within } from "../context.ts";

@@ -1,6 +1,6 @@
 // The end of users and of groups of users. A name that is made again must not get what the one before had, so nothing
 // that names them stays.
-import { ALL_KINDS, recordOf } from "../../../model/kinds.ts";
+import { OWNED_KINDS } from "../../../model/kinds.ts";
 import type { Access } from "../../../model/rights.ts";
 import { type Resource, keyOfResource } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -49,8 +49,6 @@ export function deleteUsergroup(draft: Draft, { name, force }: Delete): void {
   for (const { name: rule } of rules) draft.remove("aclrule", rule);
   draft.remove("usergroup", name);
 }
-
-const OWNED_KINDS = ALL_KINDS.filter((kind) => recordOf(kind).owned === true);
 
 function ownedBy(view: View, isMeant: (access: Access) => boolean): Resource[] {
   return OWNED_KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind)).filter(

@@ -1,0 +1,158 @@
+// What a caller needs for one write: asked one need after the other, each of which throws the Fault of its refusal.
+// Locks hold for everybody; rights are asked of users.
+import { ALL_KINDS, recordOf } from "../../model/kinds.ts";
+import type { AclKind, Right } from "../../model/rights.ts";
+import { type Key, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
+import { lets } from "../../model/narrowing.ts";
+import type { Principal } from "../state/principal.ts";
+import { builtIn } from "../state/builtIn.ts";
+import { type View, get } from "../state/view.ts";
+import { type Changed, changedFields } from "./fields.ts";
+import * as refusal from "./refusal.ts";
+import { clusterRights, hasRight, isAble } from "./rights.ts";
+import { isSeenBy, sightOf } from "./sight.ts";
+
+/** Kinds that a user changes only as far as its rights to each go; of others, those to their network decide. */
+const JUDGED: ReadonlySet<Kind> = new Set([
+  ...ALL_KINDS.filter((kind) => recordOf(kind).owned === true),
+  "host",
+  "user",
+  "usergroup",
+  "aclrule",
+  "hostcluster",
+] as const);
+
+export class Needs {
+  readonly view: View;
+  /** Undefined: an administrator. */
+  readonly principal: Principal | undefined;
+  /** What the write names and was asked for. */
+  readonly #named = new Set<Key>();
+  readonly #made = new Set<Kind>();
+
+  constructor(view: View, principal: Principal | undefined) {
+    this.view = view;
+    this.principal = principal;
+  }
+
+  get user(): string {
+    return this.principal?.user ?? "";
+  }
+
+  find(kind: Kind, name: string): Resource | undefined {
+    return get(this.view, kind, name) ?? builtIn(kind, name);
+  }
+
+  /** The right to a resource, if it is there; that it is not, admission says. */
+  right(right: Right, kind: Kind, name: string | undefined): void {
+    const resource = name === undefined ? undefined : this.find(kind, name);
+    if (resource === undefined) return;
+    this.#named.add(keyOfResource(resource));
+    this.rightTo(right, resource);
+  }
+
+  rightTo(right: Right, resource: Resource): void {
+    const { principal } = this;
+    if (principal !== undefined && !hasRight(principal, right, resource)) {
+      const isKnown = isSeenBy(sightOf(this.view, principal), resource) || isAble(principal, resource);
+      if (!isKnown) throw refusal.unseen(resource.kind, resource.name);
+      throw refusal.rightMissing(principal.user, right, resource);
+    }
+    if (isLocked(resource, right)) throw refusal.lockedFault(resource);
+  }
+
+  /** Whether the user has the right to one of these, or is an administrator. */
+  either(right: Right, resources: readonly (Resource | undefined)[]): boolean {
+    const { principal } = this;
+    if (principal === undefined) return true;
+    return resources.some((each) => each !== undefined && hasRight(principal, right, each));
+  }
+
+  /** To make a resource that is not there. */
+  create(kind: Kind, name: string, clusters: readonly string[] = []): void {
+    this.#named.add(`${kind}/${name}`);
+    const { principal } = this;
+    if (principal === undefined) return;
+    const passes = lets(principal.narrowing, "create", kind === "network" ? name : undefined);
+    if (kind === "securitygroup" && passes) return;
+    const isGiven = principal.rules.some(
+      ({ rights, resource: { kinds, all, usergroup, hostcluster } }) =>
+        rights.includes("create") &&
+        kinds.includes(kind as AclKind) &&
+        (all === true ||
+          usergroup === principal.group ||
+          (hostcluster !== undefined && clusters.length > 0 && clusters.every((each) => each === hostcluster))),
+    );
+    if (!isGiven || !passes) throw refusal.createMissing(principal.user, kind, name);
+  }
+
+  /** What the verb makes for whoever may use what it is made of. Without a name: all that it makes of the kind. */
+  makes(kind: Kind, name?: string): void {
+    if (name === undefined) this.#made.add(kind);
+    else this.#named.add(`${kind}/${name}`);
+  }
+
+  /** Admin of these clusters of hosts; of all, if there are none. */
+  cluster(clusters: readonly string[], what: string, where: string): void {
+    const { principal } = this;
+    if (principal === undefined) return;
+    if (!clusterRights(principal, "admin", clusters)) throw refusal.clusterMissing(principal.user, what, where);
+  }
+
+  /** To change these fields of a resource; `isNew`: who makes it says them. */
+  fields(changed: readonly Changed[], resource: Pick<Resource, "kind" | "spec">, target: Resource | undefined): void {
+    for (const { field, level } of changed) {
+      if (level === "cluster") this.cluster(clustersIn(resource), `"${field}"`, `spec.${field}`);
+      if (level === "admin" && target !== undefined) this.rightTo("admin", target);
+    }
+  }
+
+  /** Users alone are refused. */
+  never(what: string, who: string): void {
+    if (this.principal !== undefined) throw refusal.notForUsers(this.principal.user, what, who);
+  }
+
+  /** What the write has come to, whether it was named or not. */
+  touched(old: Resource | undefined, now: Resource | undefined): void {
+    const resource = old ?? now;
+    if (resource === undefined || !JUDGED.has(resource.kind)) return;
+    const isNamed = this.#named.has(keyOfResource(resource));
+    if (old === undefined) {
+      // Of a selection it is known only now which network it is.
+      if (resource.kind === "endpoint") return this.right("use", "network", resource.spec.network);
+      // A VRF comes along with the network that has one of its own.
+      if (!isNamed && !this.#made.has(resource.kind) && resource.kind !== "vrf" && this.principal !== undefined)
+        throw refusal.createMissing(this.user, resource.kind, resource.name);
+      return;
+    }
+    if (!isNamed) this.#also(old, now);
+    else if (now !== undefined && old.kind !== "endpoint")
+      this.fields(changedFields(old.kind, old.spec, now.spec), now, old);
+  }
+
+  /** What was changed or removed although the write does not name it. */
+  #also(old: Resource, now: Resource | undefined): void {
+    if (old.kind === "endpoint") {
+      const network = get(this.view, "network", old.spec.network);
+      if (!this.either("manage", [old, network])) throw refusal.rightMissing(this.user, "manage", old);
+      if (now === undefined && isLocked(old, "manage")) throw refusal.lockedFault(old);
+      return;
+    }
+    // A VRF that was not put goes with its last network.
+    if (old.kind !== "vrf" || now !== undefined) this.rightTo("manage", old);
+    else if (isLocked(old, "manage")) throw refusal.lockedFault(old);
+  }
+}
+
+/** Whether its lock blocks the right. */
+export function isLocked({ lock }: Resource, right: Right): boolean {
+  if (lock === undefined) return false;
+  if (lock === "use" || lock === "all") return true;
+  return lock === "manage" ? right !== "use" : right === "admin";
+}
+
+/** Clusters of hosts that a resource is for. */
+export function clustersIn({ spec }: Pick<Resource, "spec">): readonly string[] {
+  const { clusters } = spec as { readonly clusters?: readonly string[] };
+  return clusters ?? [];
+}

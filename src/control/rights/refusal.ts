@@ -1,0 +1,86 @@
+// Refusals of rights: what is missing, to what, and who can give it.
+import { Fault } from "../../model/fault.ts";
+import { calledOf, unknownFault } from "../../model/kinds.ts";
+import { type Right, modeGives } from "../../model/rights.ts";
+import type { Kind, Resource } from "../../model/resource.ts";
+
+/** For a resource that the user may see, or that it has another right to. */
+export function rightMissing(user: string, right: Right, resource: Resource): Fault {
+  const { kind, name, access } = resource;
+  const giver = giverOf(user, resource);
+  const byMode = access === undefined ? "" : `, or weft ${kind} chmod by who manages it`;
+  return new Fault("forbidden", {
+    what: `user "${user}" may not ${right} ${calledOf(kind)} "${name}"`,
+    where: `${kind}/${name}`,
+    why: `the right ${right} is missing`,
+    fix: `ask ${giver} for it: an ACL rule gives it${byMode}`,
+  });
+}
+
+/** Whoever owns it and manages it can change its mode; administrators can always. */
+function giverOf(user: string, { access }: Resource): string {
+  const { owner, mode = "" } = access ?? {};
+  const isAnother = owner !== undefined && owner !== user && modeGives(mode, "owner", "manage");
+  return isAnother ? `its owner "${owner}", or an administrator,` : "an administrator";
+}
+
+export function createMissing(user: string, kind: Kind, name: string): Fault {
+  return new Fault("forbidden", {
+    what: `user "${user}" may not create ${calledOf(kind)} "${name}"`,
+    where: `${kind}/${name}`,
+    why: `the right create for ${calledOf(kind)}s is missing`,
+    fix: "ask an administrator for an ACL rule with create",
+  });
+}
+
+/** `where`: the field, or the resource. */
+export function clusterMissing(user: string, what: string, where: string): Fault {
+  return new Fault("forbidden", {
+    what: `user "${user}" may not say ${what}`,
+    where,
+    why: "it reaches hosts, or what is outside of the network: that takes admin of the clusters of hosts",
+    fix: "leave it out, or ask an administrator for an ACL rule with admin for hostcluster",
+  });
+}
+
+/** For what users never do, or nobody but the server. */
+export function notForUsers(user: string, what: string, who: string): Fault {
+  return new Fault("forbidden", {
+    what: `user "${user}" may not ${what}`,
+    why: `${who} does that`,
+    fix: "ask an administrator",
+  });
+}
+
+/** What a user gives away it must have. */
+export function beyondOwn(user: string, what: string, where: string): Fault {
+  return new Fault("forbidden", {
+    what: `user "${user}" may not give ${what}`,
+    where,
+    why: "nobody gives rights that he has not himself",
+    fix: "give less, or ask an administrator",
+  });
+}
+
+/** A name in use by something that the user does not see. */
+export function nameInUse(kind: Kind, name: string): Fault {
+  return new Fault("name-taken", {
+    what: `there is a ${calledOf(kind)} "${name}" already`,
+    where: `${kind}/${name}`,
+    fix: "choose another name",
+  });
+}
+
+export function lockedFault({ kind, name, lock }: Resource): Fault {
+  return new Fault("locked", {
+    what: `${calledOf(kind)} "${name}" is locked`,
+    where: `${kind}/${name}`,
+    why: `its lock is ${lock ?? "all"}; locks are for administrators, too`,
+    fix: `unlock it first: weft ${kind} unlock ${name}`,
+  });
+}
+
+/** As if it were not there. */
+export function unseen(kind: Kind, name: string): Fault {
+  return unknownFault(kind, name, "name");
+}

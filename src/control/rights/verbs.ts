@@ -1,0 +1,203 @@
+// Who needs what for each verb of a write, by what the write names. A verb without a row does not compile.
+import { builtInOf } from "../../model/kinds.ts";
+import type { ApplyItem } from "../../model/input.ts";
+import { peersIn } from "../../model/group.ts";
+import { endpointName } from "../../model/resource.ts";
+import { get, listOf } from "../state/view.ts";
+import type { Write } from "../write.ts";
+import { type Changed, changedFields } from "./fields.ts";
+import { checkMode, checkNewOwner, checkRule } from "./grants.ts";
+import { type Needs, clustersIn, isLocked } from "./needs.ts";
+import { lockedFault, nameInUse, rightMissing } from "./refusal.ts";
+import { hasRight, isAble } from "./rights.ts";
+import { isSeenBy, sightOf } from "./sight.ts";
+
+type WriteOf<V extends Write["verb"]> = Extract<Write, { readonly verb: V }>;
+
+/** Throws the Fault of the first need that is not met. */
+export function askVerb(needs: Needs, write: Write): void {
+  // Each is under the verb whose write it takes; TypeScript cannot relate the two by itself.
+  const ask = NEEDS[write.verb] as ((needs: Needs, write: Write) => void) | undefined;
+  if (ask === undefined) needs.never(write.verb, "nobody");
+  else ask(needs, write);
+}
+
+const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) => void } = {
+  put,
+  apply(needs, { items, pruneVrf }) {
+    for (const item of items) put(needs, item);
+    needs.right("manage", "vrf", pruneVrf);
+  },
+  delete(needs, { kind, name, force }) {
+    const at = kind === "conversion" ? get(needs.view, "conversion", name)?.spec : undefined;
+    if (kind === "conversion")
+      return at?.network === undefined ? needs.right("manage", "vrf", at?.vrf) : manages(needs, at.network);
+    const { from, to } = kind === "migration" ? (get(needs.view, "migration", name)?.spec ?? {}) : {};
+    if (kind === "migration") return manages(needs, from, to);
+    if (kind === "membership") return manages(needs, get(needs.view, "membership", name)?.spec.network);
+    needs.right(kind === "host" ? "admin" : "manage", kind, name);
+    // Its endpoints are on their hosts until these have heard of it.
+    if (kind === "host" && force === true) needs.cluster([], "force for a host", `host/${name}`);
+  },
+  "join-network"(needs, { claim: { network, workload } }) {
+    manages(needs, network);
+    if (needs.principal === undefined) return;
+    const members = listOf(needs.view, "endpoint").filter(({ spec }) => spec.workload === workload);
+    for (const member of members) needs.rightTo("manage", member);
+    if (members.length === 0) needs.never(`join workload "${workload}", of which it manages nothing`, "its owner");
+  },
+  migrate: (needs, { request }) => manages(needs, request.from, request.to),
+  move: (needs) => needs.never("say how far a move is", "its host"),
+  "commit-group": (needs, { name }) => needs.right("manage", "securitygroup", name),
+  "patch-endpoint"(needs, { name, patch }) {
+    needs.right("manage", "endpoint", name);
+    usesGroups(needs, patch.securityGroups);
+    const network = get(needs.view, "endpoint", name)?.spec.network;
+    // Limits and the filter against foreign addresses are the network's to decide.
+    if (patch.qos !== undefined || patch.allowedAddresses !== undefined) needs.right("manage", "network", network);
+  },
+  join: (needs) => needs.never("join a host", "the host, with a join token,"),
+  drain: (needs, { host }) => needs.right("manage", "host", host),
+  "set-host"(needs, { host }) {
+    needs.right("admin", "host", host);
+  },
+  attach: attachOne,
+  "attach-all"(needs, { claims, by }) {
+    for (const claim of claims) attachOne(needs, { claim, by });
+  },
+  detach(needs, { endpoint: name, force }) {
+    const endpoint = get(needs.view, "endpoint", name);
+    if (endpoint === undefined) return;
+    const network = get(needs.view, "network", endpoint.spec.network);
+    // By force it goes although its host may still have it: its owner alone may not free the address.
+    if (force === true && network !== undefined) needs.right("manage", "network", network.name);
+    else if (!needs.either("manage", [endpoint, network])) needs.right("manage", "endpoint", name);
+    needs.makes("endpoint", name);
+    if (isLocked(endpoint, "manage")) throw lockedFault(endpoint);
+  },
+  hold: (needs, { request }) => manages(needs, request.network),
+  release: (needs, { span }) => manages(needs, span.network),
+  reserve(needs, { network, request }) {
+    needs.right("use", "network", network);
+    if (get(needs.view, "network", request.name) === undefined) needs.makes("network", request.name);
+    else taken(needs, "network", request.name, () => needs.right("manage", "network", request.name));
+    if (request.tenant !== undefined) needs.cluster([], `"tenant"`, "tenant");
+  },
+  instantiate(needs, { template, request: { network } }) {
+    needs.right("use", "template", template);
+    needs.makes("network");
+    if (network === undefined) return;
+    // The template's own part is its author's; what is given besides is the caller's.
+    needs.fields(
+      changedFields("network", undefined, network).filter(isSaid(network)),
+      { kind: "network", spec: network } as never,
+      undefined,
+    );
+    named(needs, { kind: "network", name: "", spec: network }, undefined);
+  },
+  "clone-template"(needs, { template, name }) {
+    needs.right("use", "template", template);
+    needs.create("template", name);
+  },
+  "rename-template"(needs, { template, name }) {
+    needs.right("manage", "template", template);
+    needs.makes("template", name);
+  },
+  "advance-conversion": (needs) => needs.never("advance a conversion", "the server"),
+  expire: (needs) => needs.never("expire", "the server"),
+  chown: checkNewOwner,
+  chmod: checkMode,
+  // A lock does not keep from unlocking.
+  lock(needs, { kind, name }) {
+    const resource = needs.find(kind, name);
+    if (resource === undefined) return;
+    const { lock: _, ...free } = resource;
+    needs.rightTo("manage", free as typeof resource);
+    needs.makes(kind, name);
+  },
+};
+
+function manages(needs: Needs, ...networks: readonly (string | undefined)[]): void {
+  for (const network of networks) needs.right("manage", "network", network);
+}
+
+function usesGroups(needs: Needs, groups: readonly string[] | undefined): void {
+  for (const group of groups ?? [])
+    if (builtInOf("securitygroup", group) === undefined) needs.right("use", "securitygroup", group);
+}
+
+/** Refuses a name that something the user does not see has, without saying what it is. */
+function taken(needs: Needs, kind: ApplyItem["kind"], name: string, ask: () => void): void {
+  const { principal } = needs;
+  const resource = needs.find(kind, name);
+  if (principal === undefined || resource === undefined) return ask();
+  if (!isSeenBy(sightOf(needs.view, principal), resource) && !isAble(principal, resource)) throw nameInUse(kind, name);
+  ask();
+}
+
+function put(needs: Needs, { kind, name, spec }: ApplyItem): void {
+  const old = needs.find(kind, name);
+  if (old === undefined) {
+    needs.create(kind, name, clustersIn({ spec } as never));
+    const fields = changedFields(kind, undefined, spec).filter(isSaid(kind === "template" ? spec.network : spec));
+    needs.fields(fields, { kind, spec } as never, undefined);
+  } else taken(needs, kind, name, () => needs.right("manage", kind, name));
+  named(needs, { kind, name, spec } as ApplyItem, old?.spec);
+}
+
+/** Not what everybody gets who does not say it. */
+function isSaid(spec: object): (changed: Changed) => boolean {
+  return ({ field }) => field !== "driver" || (spec as { readonly driver?: string }).driver !== "vxlan";
+}
+
+/** What a spec names besides itself. */
+function named(needs: Needs, { kind, name, spec }: ApplyItem, old: object | undefined): void {
+  const { clusters = [] } = spec as { readonly clusters?: readonly string[] };
+  for (const cluster of clusters) needs.right("use", "hostcluster", cluster);
+  if (kind === "template")
+    named(needs, { kind: "network", name: "", spec: spec.network }, (old as typeof spec | undefined)?.network);
+  if (kind === "network") {
+    const before = old as typeof spec | undefined;
+    const vrf = spec.vrf ?? (name === "" ? undefined : name);
+    // Networks of a VRF reach each other.
+    if (vrf !== before?.vrf) needs.right("manage", "vrf", vrf);
+    if (spec.pool?.name !== before?.pool?.name) needs.right("use", "pool", spec.pool?.name);
+    if (spec.parent !== before?.parent) needs.right("use", "physicalnetwork", spec.parent);
+    const groups = [spec, ...(spec.ranges ?? [])].flatMap(({ securityGroups = [] }) => securityGroups);
+    const had = [...(before === undefined ? [] : [before]), ...(before?.ranges ?? [])];
+    const known = new Set(had.flatMap(({ securityGroups = [] }) => securityGroups));
+    usesGroups(
+      needs,
+      groups.filter((group) => !known.has(group)),
+    );
+  }
+  if (kind === "securitygroup")
+    usesGroups(
+      needs,
+      peersIn({ ...spec, rules: spec.rules }).filter((group) => group !== name),
+    );
+  if (kind === "user" && needs.principal !== undefined) {
+    const { group, groups = [] } = (old ?? { group: "" }) as { readonly group: string; readonly groups?: string[] };
+    const known = new Set([group, ...groups]);
+    for (const each of [spec.group, ...(spec.groups ?? [])])
+      if (!known.has(each)) needs.right("manage", "usergroup", each);
+  }
+  if (kind === "aclrule") checkRule(needs, name, spec);
+}
+
+/** The host that asks vouches for the user; by itself a user makes no interface. */
+function attachOne(needs: Needs, { claim, by }: Pick<WriteOf<"attach">, "claim" | "by">): void {
+  if (by.role === "user") return needs.never("make an endpoint", "the host that it is on");
+  const { principal } = needs;
+  const name = endpointName(claim.owner, claim.ifname);
+  const old = get(needs.view, "endpoint", name);
+  if (old !== undefined) {
+    needs.makes("endpoint", name);
+    if (principal !== undefined && !hasRight(principal, "manage", old))
+      throw rightMissing(principal.user, "manage", old);
+    return;
+  }
+  needs.right("use", "network", claim.network);
+  usesGroups(needs, claim.securityGroups);
+  if (claim.qos !== undefined || claim.allowedAddresses !== undefined) manages(needs, claim.network);
+}
