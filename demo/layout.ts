@@ -28,7 +28,7 @@ export type DemoHost = (typeof HOSTS)[number];
 export const SERVER = {
   dir: `${RUN_DIR}/server`,
   socket: `${RUN_DIR}/server/server.sock`,
-  url: `http://${LAN.ip}:${SERVER_PORT}`,
+  url: `https://${LAN.ip}:${SERVER_PORT}`,
 } as const;
 
 export type Workload = ReturnType<typeof workloadsOf>[number];

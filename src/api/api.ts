@@ -1,17 +1,19 @@
 // The HTTP server: registers routes, and turns every error into a problem (RFC 9457). Every route that does not say
 // that it is open needs a token. The framework parses no body and checks no schema: model/parse.ts does, and names the
 // wrong field.
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, RequestListener, Server } from "node:http";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Control } from "../control/control.ts";
 import type { Caller } from "../control/write.ts";
 import type { Clock } from "../model/clock.ts";
+import { defined } from "../model/defined.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
 import { recordRefusal } from "./refusals.ts";
 import { type Answer, type Call, type Route, answerOf, checkAccess } from "./route.ts";
+import { callerOf, certificateOf, type Certificate, type Shown } from "./shown.ts";
 import { addressRoutes } from "./routes/addresses.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
@@ -36,6 +38,10 @@ export type ApiOptions = {
   readonly isLocal?: (request: IncomingMessage) => boolean;
   /** Called with every internal error, because the answer does not show it. */
   readonly onError?: (error: unknown) => void;
+  /** Makes the listening server; by default one without TLS. */
+  readonly listener?: (handler: RequestListener) => Server;
+  /** The certificate that came with a request; by default that of its connection. */
+  readonly certificateOf?: (request: IncomingMessage) => Certificate | undefined;
 };
 
 /** Every route, in the order of the OpenAPI document: HTTP in, one call of the control plane, HTTP out. */
@@ -61,8 +67,10 @@ const LEAVE_MS = 2_000;
 
 /** The server's HTTP side; the caller calls `listen` and `close`. Closing ends all watches first. */
 export function createApi(control: Control, options: ApiOptions): FastifyInstance {
+  const { listener } = options;
   const app = fastify({
     logger: false,
+    ...(listener === undefined ? {} : { serverFactory: listener }),
     bodyLimit: BODY_LIMIT,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 1000 },
@@ -75,22 +83,17 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   routes.push(openApiRoute(routes, options.version));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_, body, done) => done(null, body));
-  const prove = (request: FastifyRequest) => {
-    // Of a connection that has just ended nothing is known: that it has no address does not make it the socket's.
-    const from = options.isLocal?.(request.raw) === true ? "unix" : (request.ip ?? "unknown");
-    return { prove: () => control.caller(tokenOf(request), from), from };
-  };
-  const by: Proving = { control, prove };
-  for (const route of routes) if (route.isOpenEnded === undefined) register(app, by, route);
+  const gate = gateOf(control, options);
+  for (const route of routes) if (route.isOpenEnded === undefined) register(app, control, gate, route);
   void app.register((scope, _, done) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("*", (__, ___, parsed) => parsed(null));
-    for (const route of routes) if (route.isOpenEnded === true) register(scope, by, route);
+    for (const route of routes) if (route.isOpenEnded === true) register(scope, control, gate, route);
     done();
   });
   app.setErrorHandler((error, _, reply) => sendProblem(reply, faultOfFramework(error), options));
   app.setNotFoundHandler((request, reply) => {
-    proved({ control, prove }, request, { method: request.method, path: "a path that is not there" });
+    proved(control, gate(request), { method: request.method, path: "a path that is not there" });
     return notFound(routes, request, reply, options);
   });
   const closed = new AbortController();
@@ -117,13 +120,22 @@ function openApiRoute(routes: readonly Route[], version: string): Route {
   };
 }
 
-type Proving = {
-  readonly control: Control;
-  /** Who asks: known or refused when it is called. */
-  readonly prove: (request: FastifyRequest) => { readonly prove: () => Caller; readonly from: string };
-};
+/** Who asks, and by what it proves that: known or refused when `prove` is called. */
+type Proof = { readonly shown: Shown; readonly from: string; readonly prove: () => Caller };
+type Gate = (request: FastifyRequest, mayConvert?: boolean) => Proof;
 
-function register(app: FastifyInstance, { control, prove }: Proving, route: Route): void {
+function gateOf(control: Control, { clock, certificateOf: of, isLocal }: ApiOptions): Gate {
+  return ({ raw, headers, ip }, mayConvert) => {
+    // Of a connection that has just ended nothing is known: that it has no address does not make it the socket's.
+    const from = isLocal?.(raw) === true ? "unix" : (ip ?? "unknown");
+    const certificate = of === undefined ? certificateOf(raw, control.authority) : of(raw);
+    const token = tokenIn(headers.authorization);
+    const shown = defined({ token, certificate });
+    return { shown, from, prove: () => callerOf(control, { ...shown, from }, clock.nowMs(), mayConvert) };
+  };
+}
+
+function register(app: FastifyInstance, control: Control, gate: Gate, route: Route): void {
   // Identified before the body is read, so that a client without a token cannot send megabytes.
   const callers = new WeakMap<FastifyRequest, Caller>();
   app.route({
@@ -131,13 +143,13 @@ function register(app: FastifyInstance, { control, prove }: Proving, route: Rout
     url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
     ...(route.bodyLimit === undefined ? {} : { bodyLimit: route.bodyLimit }),
     onRequest: (request, _, done) => {
-      if (route.access !== "open") callers.set(request, proved({ control, prove }, request, route));
+      if (route.access !== "open") callers.set(request, proved(control, gate(request, route.mayConvert), route));
       done();
     },
     handler: async (request, reply) => {
-      const proof = prove(request);
+      const proof = gate(request, route.mayConvert);
       const nobody: Caller = { identity: { role: "admin" }, credential: "none", from: proof.from };
-      const call = callOf(request, callers.get(request) ?? nobody, proof.prove);
+      const call = callOf(request, callers.get(request) ?? nobody, proof);
       try {
         await send(reply, await answered(control, route, call));
       } catch (error) {
@@ -160,27 +172,26 @@ async function answered(control: Control, route: Route, call: Call): Promise<Ans
 
 /** Who asks; a request that shows nothing valid is recorded. */
 function proved(
-  { control, prove }: Proving,
-  request: FastifyRequest,
+  control: Control,
+  { prove, from }: Proof,
   { method, path }: { readonly method: string; readonly path: string },
 ): Caller {
-  const proof = prove(request);
   try {
-    return proof.prove();
+    return prove();
   } catch (error) {
-    recordRefusal(control, { method, path, from: proof.from }, error);
+    recordRefusal(control, { method, path, from }, error);
     throw error;
   }
 }
 
-function callOf(request: FastifyRequest, caller: Caller, prove: () => Caller): Call {
+function callOf(request: FastifyRequest, caller: Caller, { shown, prove }: Proof): Call {
   // The router and the query parser give text by name; a name given twice gives a list, of which the last counts.
   const params = request.params as Record<string, string>;
   return {
     identity: caller.identity,
     caller,
     prove,
-    token: tokenOf(request),
+    shown,
     params,
     name: params["name"] ?? "",
     query: Object.fromEntries(
@@ -221,8 +232,8 @@ async function send(reply: FastifyReply, answer: Answer): Promise<void> {
 }
 
 /** The token of `Authorization: Bearer <token>` (RFC 6750). */
-function tokenOf(request: FastifyRequest): string | undefined {
-  return /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
+function tokenIn(header: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(header ?? "")?.[1];
 }
 
 /** Refusals whose HTTP status is not that of their reason. */

@@ -9,6 +9,7 @@ import type { Resource } from "../model/resource.ts";
 import { errorPosition } from "./json.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SchemaName } from "./schemas.ts";
+import type { Shown } from "./shown.ts";
 import type { Watches } from "./watches.ts";
 
 /** What the routes need to answer. */
@@ -32,7 +33,7 @@ export type Call = {
   readonly caller: Caller;
   /** Who asks, found out again: a right may have ended since a long request began. */
   readonly prove: () => Caller;
-  readonly token: string | undefined;
+  readonly shown: Shown;
   readonly params: Readonly<Record<string, string>>;
   /** The `{name}` of the path; "" of a path without one. */
   readonly name: string;
@@ -64,6 +65,8 @@ type Described = {
   readonly bodyLimit?: number;
   /** The body is not waited for: what answers reads it as it comes. */
   readonly isOpenEnded?: true;
+  /** A host may show the credential of an earlier build, to replace it. */
+  readonly mayConvert?: true;
   /** Schemas of good answers by status. */
   readonly answers: Readonly<Record<number, SchemaName | { readonly type: string }>>;
 };
@@ -108,7 +111,7 @@ export function viewerOf(call: Pick<Call, "identity">): Viewer {
   if (call.identity.role !== "join") return call.identity;
   throw new Fault("forbidden", {
     what: "a join token only joins hosts",
-    fix: "use a host's token, or an administrator's",
+    fix: "use a host's certificate, or an administrator's token",
   });
 }
 
@@ -124,7 +127,7 @@ export function adminOnly(call: Call): void {
   if (identity.role === "admin") return;
   const who =
     identity.role === "host"
-      ? `the token of host "${identity.host}"`
+      ? `host "${identity.host}"`
       : identity.role === "user"
         ? `user "${identity.user}"`
         : "a join token";

@@ -94,8 +94,9 @@ export const SCHEMAS = {
   HostSettings: input.HostSettings,
   Joined: strictObject({
     cluster: Text("Two servers with different stores never have the same."),
-    token: Text("The host's own credential from now on."),
     host: resources.Host,
+    certificate: optional(Text("For the request that was sent: by it the host proves who it is. PEM.")),
+    ca: optional(Text("The CAs to trust from now on, first the one that has signed. PEM.")),
     ...Patience,
   }),
   EndpointClaim: input.EndpointClaim,
@@ -152,7 +153,13 @@ export const SCHEMAS = {
   }),
   AuditVerdict,
   Done: strictObject({ revision: Revision }),
-  Heard: strictObject({ revision: Revision, ...Patience }),
+  Heard: strictObject({
+    revision: Revision,
+    ca: optional(
+      Text("The pin of the CA that signs now: a host whose certificate is of another one asks for the next."),
+    ),
+    ...Patience,
+  }),
   LoginRequest: login.LoginRequest,
   LoggedIn: login.LoggedIn,
   TokenRequest: login.TokenRequest,

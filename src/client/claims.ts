@@ -34,7 +34,7 @@ type Waiting = {
 
 export class ClaimLine {
   readonly #http: HttpClient;
-  readonly #token: () => string;
+  readonly #token: () => string | undefined;
   readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiting>();
   #talk: Talk | undefined;
@@ -43,8 +43,12 @@ export class ClaimLine {
   #isLooking = false;
   #reopenAtMs = 0;
   #last = 0;
+  /** Counts what the host was, and by which certificate. */
+  #turn = 0;
+  /** The connection is of an earlier certificate: it ends with its claims. */
+  #isOld = false;
 
-  constructor(http: HttpClient, token: () => string, clock: Clock) {
+  constructor(http: HttpClient, token: () => string | undefined, clock: Clock) {
     this.#http = http;
     this.#token = token;
     this.#clock = clock;
@@ -77,20 +81,36 @@ export class ClaimLine {
     for (const { reject } of this.#waiting.values()) reject(fault);
     this.#waiting.clear();
     this.#end(fault);
+    this.#turn++;
+  }
+
+  /** The next claim that finds none in progress opens another connection: the host has another certificate. */
+  renew(): void {
+    this.#turn++;
+    this.#isOld = this.#talk !== undefined;
+    this.#endIfOld();
+  }
+
+  #endIfOld(): void {
+    if (!this.#isOld || this.#waiting.size > 0) return;
+    this.#talk?.close();
+    this.#talk = undefined;
+    this.#isOld = false;
   }
 
   async #open(): Promise<void> {
     this.#isOpening = true;
     try {
       const token = this.#token();
-      const call = { method: "POST", path: PATH, token } as const;
+      const turn = this.#turn;
+      const call = { method: "POST", path: PATH, ...(token === undefined ? {} : { token }) } as const;
       const talk = await this.#http.talk(
         call,
         (said) => this.#heard(said as Said),
         (fault) => this.#end(fault),
       );
       // The host may have become another one meanwhile.
-      if (token === this.#token()) this.#talk = talk;
+      if (turn === this.#turn) this.#talk = talk;
       else talk.close();
     } catch {
       // The next claim is sent as a request of its own, and that reports any problem.
@@ -111,6 +131,7 @@ export class ClaimLine {
     this.#waiting.delete(id ?? 0);
     if (kept === true && waiting.granted !== undefined) waiting.resolve(waiting.granted);
     else waiting.reject(faultOf(problem ?? {}));
+    this.#endIfOld();
   }
 
   /** A claim without a grant may be sent again. */
@@ -119,6 +140,7 @@ export class ClaimLine {
     this.#ended = new AbortController();
     this.#talk?.close();
     this.#talk = undefined;
+    this.#isOld = false;
     for (const { granted, resolve, reject } of this.#waiting.values())
       if (granted === undefined) resolve(undefined);
       else reject(fault);

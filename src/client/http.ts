@@ -11,7 +11,9 @@ import type {
 } from "node:http";
 import { urlToHttpOptions } from "node:url";
 import { Fault, faultOf, type Problem, type Reason } from "../model/fault.ts";
-import { serverUrl } from "./url.ts";
+import { codeOf, faultFrom } from "./failures.ts";
+import type { Shown, Trust } from "./tls.ts";
+import { socketPathOf } from "./url.ts";
 
 /** The other side. */
 export type Peer = {
@@ -21,6 +23,8 @@ export type Peer = {
   readonly name: string;
   /** What to do when it does not answer. */
   readonly fix: string;
+  /** For `https://`: whom to trust, and what to show. Asked for each time that connections are opened anew. */
+  readonly tls?: () => { readonly trust: Trust; readonly shown?: Shown };
 };
 
 export type Call = {
@@ -57,6 +61,8 @@ export type HttpClient = {
   talk(call: Call, heard: (value: unknown) => void, ended: (fault: Fault) => void): Promise<Talk>;
   /** Closes idle connections. */
   close(): void;
+  /** The next call opens a connection anew; calls in progress continue on theirs. */
+  renew(): void;
 };
 
 // Not `import`: that reads every export of node:http, and some load a WebSocket client: 30 ms instead of 4 (Node 24).
@@ -70,13 +76,30 @@ const KEEP_ALIVE_MS = 15_000;
 export function httpClient(peer: Peer): HttpClient {
   const base = addressOf(peer);
   let line: Promise<Line> | undefined;
-  const connect = () => (line ??= lineTo(peer, base));
+  const connect = () => {
+    if (line !== undefined) return line;
+    const opened = lineTo(peer, base);
+    // What the server shows, or this side, may be another the next time.
+    opened.catch(() => (line === opened ? (line = undefined) : undefined));
+    return (line = opened);
+  };
   return {
-    request: async (call) => requestOver(await connect(), call),
+    request: async (call) => requestOver(connect, peer, call),
     lines: (call, signal) => linesOver(connect, peer, call, signal),
-    talk: async (call, heard, ended) => talkOver(await connect(), call, { heard, ended }),
+    talk: async (call, heard, ended) => {
+      const opened = await connect().catch((error: unknown) => {
+        throw faultFrom(error, peer, call);
+      });
+      return talkOver(opened, call, { heard, ended });
+    },
     close() {
-      void line?.then(({ agent }) => agent.destroy());
+      void line?.then(
+        ({ agent }) => agent.destroy(),
+        () => undefined,
+      );
+      line = undefined;
+    },
+    renew() {
       line = undefined;
     },
   };
@@ -85,9 +108,10 @@ export function httpClient(peer: Peer): HttpClient {
 /** `T` is what docs/api.md promises of the path. */
 export type Ask = <T>(method: Call["method"], path: string, more?: Omit<Call, "method" | "path">) => Promise<T>;
 
-export function askWith(http: HttpClient, token?: () => string): Ask {
+export function askWith(http: HttpClient, tokenNow: () => string | undefined = () => undefined): Ask {
   return async <T>(...[method, path, more]: Parameters<Ask>) => {
-    const call = { method, path, ...(token === undefined ? {} : { token: token() }), ...more };
+    const token = tokenNow();
+    const call = { method, path, ...(token === undefined ? {} : { token }), ...more };
     return (await http.request(call)).body as T;
   };
 }
@@ -105,7 +129,7 @@ type Line = {
 };
 
 function addressOf({ url }: Peer): RequestOptions {
-  const socketPath = /^unix:(.+)$/.exec(serverUrl(url, "--server"))?.[1];
+  const socketPath = socketPathOf(url, "--server");
   if (socketPath !== undefined) return { socketPath, protocol: "http:", host: "localhost" };
   const parsed = new URL(url);
   // Takes the brackets off an IPv6 address.
@@ -117,20 +141,23 @@ function addressOf({ url }: Peer): RequestOptions {
 async function lineTo(peer: Peer, base: RequestOptions): Promise<Line> {
   const options = { keepAlive: true, scheduling: "lifo" } as const;
   if (base.protocol !== "https:") return { peer, base, agent: new HttpAgent(options), open: httpRequest };
-  const { Agent: TlsAgent, request } = await import("node:https");
-  return { peer, base, agent: new TlsAgent(options), open: request };
+  const [{ tlsAgent }, { request }] = await Promise.all([import("./tls.ts"), import("node:https")]);
+  const { trust = {}, shown } = peer.tls?.() ?? {};
+  const place = { host: base.hostname ?? "", port: Number(base.port) || 443, url: peer.url };
+  return { peer, base, agent: await tlsAgent(place, trust, shown), open: request };
 }
 
-async function requestOver(line: Line, call: Call): Promise<Answer> {
+async function requestOver(connect: () => Promise<Line>, peer: Peer, call: Call): Promise<Answer> {
   const cut = new AbortController();
   try {
+    const line = await connect();
     const response = await send(line, { timeoutMs: TIMEOUT_MS, ...call }, cut);
     const text = await textOf(response);
     const status = response.statusCode ?? 0;
     if (status >= 400) throw refusalOf(line.peer, call, response, text);
     return { status, headers: response.headers, body: text === "" ? undefined : jsonOf(line.peer, text) };
   } catch (error) {
-    throw faultFrom(cut.signal.reason ?? error, line.peer, call);
+    throw faultFrom(cut.signal.reason ?? error, peer, call);
   }
 }
 
@@ -330,33 +357,4 @@ function silence(peer: Peer, call: Call): Fault {
     where: peer.url,
     fix: peer.fix,
   });
-}
-
-/** What the usual errors of a connection mean to a person. */
-const MEANING: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "nothing listens there",
-  ENOENT: "there is no such socket",
-  EACCES: "this user may not open the socket",
-  ENOTFOUND: "the name is unknown",
-  EAI_AGAIN: "the name cannot be looked up now",
-  EHOSTUNREACH: "there is no way to this host",
-  ENETUNREACH: "there is no way to this network",
-  ETIMEDOUT: "the host does not answer",
-  ECONNRESET: "the connection was cut",
-  EPIPE: "the connection was cut",
-  ERR_SSL_WRONG_VERSION_NUMBER: "it speaks no TLS; if it is the server, write http:// for https://",
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: "it speaks no TLS; if it is the server, write http:// for https://",
-  EPROTO: "it speaks no TLS that is understood here; if it is the server, try http:// for https://",
-  HPE_INVALID_CONSTANT: "what it answers is not HTTP; if it speaks TLS, write https:// for http://",
-};
-
-function faultFrom(error: unknown, peer: Peer, call: Call): Fault {
-  if (error instanceof Fault) return error;
-  const why = MEANING[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
-  const what = `cannot reach ${peer.name} for ${call.method} ${call.path}`;
-  return new Fault("unavailable", { what, why, where: peer.url, fix: peer.fix }, { cause: error });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

@@ -13,13 +13,15 @@ import type { SpaceMap } from "../model/map.ts";
 import type { Change, ChangeSet, Kind, Migration, Move, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { SelectRequest, Selected } from "../model/selection.ts";
 import type { ClusterStatus } from "../model/status.ts";
-import { type Ask, askWith, type Call, httpClient, type HttpClient, itemsAt } from "./http.ts";
+import { type Ask, askWith, type Call, httpClient, type HttpClient, itemsAt, type Peer } from "./http.ts";
+import type { Trust } from "./tls.ts";
 
-/** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
+/** `url`: `https://host:port` or `unix:/path/of.sock`. */
 export type ServerLocation = {
   readonly url: string;
   /** Absent: none is needed, on the socket of a server on this machine. */
   readonly token?: string;
+  readonly trust?: Trust;
 };
 
 type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
@@ -66,9 +68,9 @@ const PREFLIGHT_TIMEOUT_MS = 20_000;
 export type ServerClient = ReturnType<typeof serverClient>;
 
 /** Calls with the right of `token`. Nothing is connected before the first. */
-export function serverClient({ url, token }: ServerLocation) {
-  const http = httpTo(url);
-  const ask = askWith(http, token === undefined ? undefined : () => token);
+export function serverClient({ url, token, trust = {} }: ServerLocation) {
+  const http = httpTo(url, () => ({ trust }));
+  const ask = askWith(http, () => token);
   return {
     /** All of a kind, or those with these labels, over as many pages as it takes. */
     list: <K extends Kind>(kind: K, labels?: string) => listAll(ask, kind, labels),
@@ -156,9 +158,10 @@ function auditCalls(ask: Ask) {
   };
 }
 
-export function httpTo(url: string): HttpClient {
+export function httpTo(url: string, tls?: Peer["tls"]): HttpClient {
   return httpClient({
     url,
+    ...(tls === undefined ? {} : { tls }),
     name: "the server",
     fix: "check that it runs (`weft server`), that the address is right (--server), and that no firewall is between",
   });

@@ -5,10 +5,17 @@ import type { EndpointClaim, HostClaim, MoveReport } from "../model/input.ts";
 import type { ChangeSet, Endpoint, Host, Network, Position, Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 
-/** `token` is the host's own credential from now on; a claim of a known host without it is refused (`host-claimed`). */
-export type Joined = Heard & { readonly cluster: string; readonly token: string; readonly host: Host };
+/** With what the host proves who it is from now on, if it asked for that: PEM texts. */
+export type Joined = Heard & {
+  readonly cluster: string;
+  readonly host: Host;
+  readonly certificate?: string;
+  readonly ca?: string;
+};
 /** The server's answer to a host that it has heard: its settings for silent hosts. */
 export type Heard = {
+  /** In the answer to a report: the pin of the CA that signs now. */
+  readonly ca?: string;
   /** After this much silence a host is suspect; absent: the server is an earlier one. */
   readonly suspectAfterMs?: number;
   /** After this much it is reclaimed; absent: never. */
@@ -16,8 +23,13 @@ export type Heard = {
 };
 
 export interface Transport {
-  /** Claims the host's name, or confirms it with the host's own token. Idempotent; updates underlay address and MTU. */
+  /**
+   * Claims the host's name, or confirms it, and gets the next certificate if one is due. Idempotent; updates underlay
+   * address and MTU.
+   */
   join(claim: HostClaim): Promise<Joined>;
+  /** Whether the next join brings another certificate. */
+  isDue(): boolean;
   /** What this host may see, at one revision. Throws Fault `another-history` if the server does not have `known`. */
   snapshot(known?: Position): Promise<Snapshot>;
   /**

@@ -4,49 +4,69 @@ import { Fault } from "../model/fault.ts";
 import type { Position } from "../model/resource.ts";
 import { ClaimLine } from "./claims.ts";
 import { askWith, type Call } from "./http.ts";
-import { type ServerLocation, httpTo, pathOf, watchOver } from "./server.ts";
-import type { Joined, Transport } from "./transport.ts";
+import type { HostCredential } from "./hostCredential.ts";
+import { httpTo, pathOf, watchOver } from "./server.ts";
+import type { Heard, Joined, Transport } from "./transport.ts";
 
 type HttpTransport = Transport & {
-  /** Continues as a host that has not joined yet. */
-  renew(joinToken: string, proposed: string): void;
+  /** Continues as a host that has not joined yet, with another key. */
+  renew(key: string): void;
   close(): void;
 };
+/** What a transport needs of a host's credential. */
+export type TransportCredential = Pick<
+  HostCredential,
+  "bearer" | "tls" | "isDue" | "request" | "take" | "refused" | "heardSigner" | "begin"
+>;
+type Place = { readonly url: string; readonly credential: TransportCredential; readonly clock: Clock };
 
 /**
- * An agent's transport to its server. Starts with the join token or the host's own token, and continues with the one
- * from joining. `proposed` is the credential that the host proposes. It is stored before it is sent, so that a join
- * whose answer was lost can be repeated.
+ * An agent's transport to its server. Joins with the join token, and continues with the certificate from joining. The
+ * host's key is stored before it is used, so that a join whose answer was lost can be repeated.
  */
-export function httpTransport(
-  place: ServerLocation & { readonly token: string; readonly proposed?: string; readonly clock: Clock },
-): HttpTransport {
-  const http = httpTo(place.url);
-  let { token, proposed } = place;
-  const ask = askWith(http, () => token);
-  const claims = new ClaimLine(http, () => token, place.clock);
+export function httpTransport({ url, credential, clock }: Place): HttpTransport {
+  const http = httpTo(url, () => credential.tls());
+  const bearer = () => credential.bearer;
+  const ask = askWith(http, bearer);
+  const claims = new ClaimLine(http, bearer, clock);
   return {
+    isDue: () => credential.isDue(clock.nowMs()),
     async join({ host, ...claim }) {
-      const body = proposed === undefined ? claim : { ...claim, token: proposed };
-      const joined = await ask<Joined>("POST", `${pathOf("host", host)}/join`, { body });
-      token = joined.token;
-      return joined;
+      const csr = credential.isDue(clock.nowMs()) ? await credential.request(host) : undefined;
+      const body = csr === undefined ? claim : { ...claim, csr };
+      try {
+        const joined = await ask<Joined>("POST", `${pathOf("host", host)}/join`, { body });
+        const { certificate, ca } = joined;
+        if (certificate === undefined || ca === undefined) return joined;
+        credential.take({ certificate, ca });
+        http.renew();
+        claims.renew();
+        return joined;
+      } catch (error) {
+        const isRefused = error instanceof Fault && error.reason === "certificate-refused";
+        if (isRefused && credential.refused()) http.renew();
+        throw error;
+      }
     },
     snapshot: (known) => ask("GET", "/v1/snapshot", shown(known)),
     watch: (from, signal, history) =>
       watchOver(http, from, signal, {
-        token,
+        ...(credential.bearer === undefined ? {} : { token: credential.bearer }),
         ...shown(history === undefined ? undefined : { history, revision: from }),
       }),
-    report: (body) => ask("PUT", `${pathOf("host", body.host)}/report`, { body }),
+    async report(body) {
+      const heard = await ask<Heard>("PUT", `${pathOf("host", body.host)}/report`, { body });
+      credential.heardSigner(heard.ca);
+      return heard;
+    },
     answer: (body) => ask("POST", `${pathOf("host", body.inventory.host)}/inventory`, { body }),
     attach: async (body, granted = () => undefined) =>
       (await claims.claim(body, granted)) ?? ask("POST", "/v1/endpoints", { body }),
     attachAnywhere: (body) => ask("POST", "/v1/endpoints", { body }),
     detach: (endpoint) => ask<void>("DELETE", pathOf("endpoint", endpoint)).catch(unlessGone),
-    renew(joinToken, another) {
-      token = joinToken;
-      proposed = another;
+    renew(key) {
+      credential.begin(key);
+      http.renew();
       // It is another host now.
       claims.close();
     },

@@ -3,20 +3,27 @@ import { Fault } from "../model/fault.ts";
 
 /** The text itself; a Fault `request-invalid` at `where`, with the address that was probably meant. */
 export function serverUrl(text: string, where: string): string {
-  if (/^unix:./.test(text)) return text;
+  socketPathOf(text, where);
+  if (!/^http:/i.test(text)) return text;
+  throw refusal(text, where, "servers speak TLS only", `write ${text.replace(/^http/i, "https")}`);
+}
+
+/** The path of a unix socket, undefined for what is asked over TCP; otherwise as `serverUrl`, but also without TLS. */
+export function socketPathOf(text: string, where: string): string | undefined {
+  if (/^unix:./.test(text)) return text.slice("unix:".length);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") {
     const extra = url.username + url.password + url.search + url.hash;
-    if (extra === "") return text;
-    throw refusal(text, where, `"${extra}" means nothing here`, `write ${url.protocol}//${url.host}`);
+    if (extra === "") return undefined;
+    throw refusal(text, where, `"${extra}" means nothing here`, `write https://${url.host}`);
   }
   // `localhost:7474` is an URL whose scheme is localhost.
   const [, host] = /^([^/@\s]+:\d{1,5})\/?$/.exec(text) ?? [];
   const fix =
     host !== undefined && URL.canParse(`http://${host}`)
-      ? `did you mean http://${host}?`
-      : "write it like http://10.0.0.1:7474 or unix:/run/weft/server.sock";
-  throw refusal(text, where, "it does not say how to speak to it: http, https or unix", fix);
+      ? `did you mean https://${host}?`
+      : "write it like https://10.0.0.1:7474 or unix:/run/weft/server.sock";
+  throw refusal(text, where, "it does not say how to speak to it: https or unix", fix);
 }
 
 function refusal(text: string, where: string, why: string, fix: string): Fault {

@@ -24,13 +24,14 @@ import { type ReclaimOptions, reclaimHost, reclaimLost, removeHost } from "./hos
 import { type ControlOptions, type Parts, assemble } from "./parts.ts";
 import { callerOf } from "./logins/caller.ts";
 import { type Logins, secretsWith } from "./logins/logins.ts";
+import type { Authority } from "./hosts/authority.ts";
 import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
 import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
 import { type Listing, type Page, findIn, listingOf, snapshotForUser } from "./state/listing.ts";
 import { spaceMapNamed } from "./state/spaceMap.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
-import { type View, viewOf } from "./state/view.ts";
+import type { View } from "./state/view.ts";
 import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
 import { type Caller, type Identity, type Outcome, SERVER, type Viewer, type Write } from "./write.ts";
 
@@ -46,10 +47,7 @@ export class Control {
   readonly #parts: Parts;
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
-    const { cluster, revision, resources } = await store.read();
-    const control = new Control(assemble(store, viewOf(cluster, revision, resources), options));
-    await control.#parts.histories.begin();
-    return control;
+    return new Control(await assemble(store, options));
   }
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -71,8 +69,8 @@ export class Control {
   }
 
   /**
-   * Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. The server's own:
-   * joins go through `join`, and what comes from outside through `writeAs`.
+   * Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. The server's own: joins
+   * go through `join`, and what comes from outside through `writeAs`.
    */
   write(write: Asked, options: WriteOptions = {}): Promise<Outcome> {
     return this.writeAs(SERVER, write, options);
@@ -144,11 +142,15 @@ export class Control {
     return this.read((view) => findIn(view, kind, name, viewer));
   }
 
-  /** Takes what a host says it reached. Throws `host-unknown`. */
-  report(report: HostReport): Promise<void> {
-    return takeReport(this.#parts, report);
+  /** Takes what a host says it reached, and by which CA its certificate is. Throws `host-unknown`. */
+  report(report: HostReport, issuer?: string): Promise<void> {
+    return takeReport(this.#parts, report, issuer);
   }
 
+  /** The cluster's CA; undefined if the control plane was opened without a certifier. */
+  get authority(): Authority | undefined {
+    return this.#parts.authority;
+  }
   async status(): Promise<ControlStatus> {
     return statusOf(this.#parts);
   }

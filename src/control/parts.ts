@@ -12,6 +12,8 @@ import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Job, type Meter, askedIn } from "./commit/committer.ts";
 import { quarantineClock } from "./commit/expire.ts";
 import { Histories } from "./commit/histories.ts";
+import type { Certifier } from "../tls/certifier.ts";
+import { Authority, type CertificateLife } from "./hosts/authority.ts";
 import { Boots } from "./hosts/boots.ts";
 import { Credentials } from "./hosts/credentials.ts";
 import { HostLifecycle } from "./hosts/hostLifecycle.ts";
@@ -19,7 +21,7 @@ import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness
 import { Prefixes } from "./hosts/prefixes.ts";
 import { type LoginOptions, Logins } from "./logins/logins.ts";
 import { Forecast } from "./report/forecast.ts";
-import type { View } from "./state/view.ts";
+import { type View, viewOf } from "./state/view.ts";
 
 /** The source of randomness: uids of resources, and tokens that cannot be guessed. */
 type Entropy = { uid(): string; token(): string };
@@ -36,6 +38,9 @@ export type ControlOptions = {
   readonly logins?: LoginOptions;
   /** When a host is suspect, lost, and given up. */
   readonly liveness?: LivenessSettings;
+  /** What makes certificates; without it there is no CA. */
+  readonly certifier?: Certifier;
+  readonly certificateLife?: CertificateLife;
   /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
   readonly turn?: (run: () => void) => void;
   /** When hosts that watch hear of it: by default 5 ms later, so that the writer continues first. */
@@ -58,6 +63,7 @@ export type Parts = {
   readonly lifecycle: HostLifecycle;
   readonly boots: Boots;
   readonly histories: Histories;
+  readonly authority?: Authority;
   readonly quarantineTime: () => QuarantineTime;
 };
 
@@ -68,7 +74,21 @@ const END_OF_TURN = (run: () => void): void => void setImmediate(run);
 // oxlint-disable-next-line no-restricted-globals -- nothing depends on the time: after those who are served first
 const SOON = (run: () => void): void => void setTimeout(run, 5);
 
-export function assemble(store: Store, view: View, options: ControlOptions): Parts {
+/** Reads the store. */
+export async function assemble(store: Store, options: ControlOptions): Promise<Parts> {
+  const authority = await authorityOf(store, options);
+  const { cluster, revision, resources } = await store.read();
+  const parts = { ...partsOf(store, viewOf(cluster, revision, resources), options), ...defined({ authority }) };
+  await parts.histories.begin();
+  return parts;
+}
+
+async function authorityOf(store: Store, options: ControlOptions): Promise<Authority | undefined> {
+  const { certifier, certificateLife: life, clock } = options;
+  return certifier === undefined ? undefined : Authority.open(store, { certifier, clock, ...defined({ life }) });
+}
+
+function partsOf(store: Store, view: View, options: ControlOptions): Parts {
   const { clock, entropy = SYSTEM_ENTROPY, meter = NO_METER } = options;
   const hosts = [...view.host.keys()];
   const prefixes = new Prefixes(store, hosts);

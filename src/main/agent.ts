@@ -2,8 +2,7 @@
 // depend on this process.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Agent } from "../agent/agent.ts";
@@ -39,6 +38,7 @@ import { Fault } from "../model/fault.ts";
 import { devicesToTell } from "../model/hostDevices.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { checkClaim, claimOf } from "./claim.ts";
+import { hostCredential, renewal, saveCredential } from "./hostCredential.ts";
 import { syncDropIns, unwarned } from "./dropIns.ts";
 import { deviceManagers } from "./deviceManagers.ts";
 import { Management } from "./management.ts";
@@ -47,6 +47,7 @@ import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from ".
 const SETTINGS = [
   "server",
   "join-token-file",
+  "ca-pin",
   "host",
   "underlay",
   "state-dir",
@@ -87,14 +88,14 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const url = serverUrl(settings.server ?? missingServer(), "--server");
   const host = settings.host ?? hostname();
   const { disk, files, troubles } = await lockedState(settings["state-dir"], world.clock);
-  const token = tokenOf(disk, host, settings);
+  const credential = hostCredential(disk, host, settings);
   const kernel = linuxKernel({ prefix: settings["netns-prefix"], ovsdb: settings.ovsdb });
   // Before the server is looked for: the host may be out of its reach by what an earlier agent did last.
   const takeOvers = await undoUnconfirmed(disk.takeOvers(), { kernel, log: world.log });
   const ends = await underlayOf({ kernel, disk, host, url }, settings.underlay);
   // Fails here, and not at the first join, if the host does not have the address.
   const { underlay } = await ends.now();
-  const transport = httpTransport({ url, token, proposed: disk.proposal(newCredential), clock: world.clock });
+  const transport = httpTransport({ url, credential, clock: world.clock });
   const blockLease = new BlockLease(world.clock, disk.blockLease(), disk.saveBlockLease);
   const journal = fileJournal(disk.journalPath, kernel.facts().bootId, files);
   const saved = disk.snapshot();
@@ -117,13 +118,13 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     random,
     claim,
     cluster: disk.identity()?.cluster,
-    saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
+    saveIdentity: ({ cluster }) => saveCredential(disk, { host, cluster }, credential),
     saveSnapshot: disk.saveSnapshot,
     troubles: () => [...troubles(), ...kernel.troubles(), ...looks.flatMap((look) => look())],
     takeOvers: takeOverParts(takeOvers, disk, settings, deviceManagers(settings, host, mirror, log)),
     blockLease,
     uid: () => randomUUID(),
-    renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
+    renew: renewal(disk, settings["join-token-file"], (key) => transport.renew(key)),
     log,
   });
   const { attacher, inspection, snapshots, rounds } = agent;
@@ -179,35 +180,8 @@ function notRoot(): Fault {
 }
 
 function missingServer(): never {
-  const fix = "give --server http://HOST:PORT, or WEFT_SERVER, or `server:` in /etc/weft/agent.yaml";
+  const fix = "give --server https://HOST:PORT, or WEFT_SERVER, or `server:` in /etc/weft/agent.yaml";
   throw new Fault("request-invalid", { what: "the URL of the server is not given", where: "--server", fix });
-}
-
-/** The host's own token once it has joined, the join token until then. */
-function tokenOf(disk: Disk, host: string, settings: Settings): string {
-  const identity = disk.identity();
-  if (identity !== undefined && identity.host !== host) {
-    throw new Fault("host-claimed", {
-      what: `this state directory belongs to host ${identity.host}, not to ${host}`,
-      where: settings["state-dir"],
-      fix: `start it with --host ${identity.host}, or with another --state-dir`,
-    });
-  }
-  if (identity !== undefined) return identity.token;
-  const file = settings["join-token-file"];
-  // Its identity was lost, but what it proposed when it joined is the same credential.
-  const proposed = disk.troubles().length === 0 || file !== undefined ? undefined : disk.proposed();
-  if (proposed !== undefined) return proposed;
-  const what = `host ${host} has not joined yet, and there is no token to join with`;
-  const fix = "give --join-token-file with a copy of the server's join.token";
-  if (file === undefined) throw new Fault("token-wrong", { what, fix });
-  try {
-    const token = readFileSync(file, "utf8").trim();
-    if (token === "") throw new Error("the file is empty");
-    return token;
-  } catch (cause) {
-    throw new Fault("token-wrong", { what, where: file, why: String(cause), fix }, { cause });
-  }
 }
 
 /** The state directory, locked until the process ends: no second agent uses it. */
@@ -224,22 +198,6 @@ function notHeld(directory: string): string {
     `the state directory ${directory} was removed, moved or replaced while the agent runs: it cannot write its ` +
     "journal, so it attaches and detaches nothing; put the directory back, or restart the agent"
   );
-}
-
-/** Joins again after the host was removed: with the join token, and with a new credential of its own. */
-function renewal(disk: Disk, file: string | undefined, renew: (token: string, proposed: string) => void) {
-  const refused = new Set<string>();
-  return () => {
-    if (file === undefined || !existsSync(file)) return false;
-    const proposed = disk.nextProposal(newCredential, refused);
-    refused.add(proposed);
-    renew(readFileSync(file, "utf8").trim(), proposed);
-    return true;
-  };
-}
-
-function newCredential(): string {
-  return randomBytes(32).toString("base64url");
 }
 
 /** The source address of packets to the server. Connecting a datagram socket looks up the route and sends nothing. */

@@ -14,11 +14,14 @@ import { Control } from "../control/control.ts";
 import { realFiles } from "../files/real.ts";
 import { defined } from "../model/defined.ts";
 import { Fault } from "../model/fault.ts";
+import { parseDuration } from "../model/duration.ts";
+import * as certifier from "../tls/certifier.ts";
 import { groupBaseOf } from "../model/multicast.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { AUDIT_SETTINGS, auditBoundsFrom, keepAuditOn } from "./audit.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
+import { type GivenFiles, TlsListener } from "./tlsListener.ts";
 import { syncToken } from "./tokens.ts";
 
 const SETTINGS = [
@@ -27,6 +30,9 @@ const SETTINGS = [
   "socket",
   "new-network-groups",
   "multicast-base",
+  "tls-cert",
+  "tls-key",
+  "certificate-life",
   ...LIVENESS_SETTINGS,
   ...AUDIT_SETTINGS,
 ] as const;
@@ -46,6 +52,9 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   const groupBase = base === undefined ? undefined : groupBaseOf(wordsOf(base, "--multicast-base"), "--multicast-base");
   // Wrong settings are reported before a store and tokens are created.
   listenAddress(settings.listen, "--listen");
+  const given = givenFiles(settings);
+  const hostMs = settings["certificate-life"];
+  const certificateLife = hostMs === undefined ? undefined : { hostMs: parseDuration(hostMs, "--certificate-life") };
   optimizeEarly();
   const directory = settings["data-dir"];
   makeDataDirectory(directory);
@@ -55,13 +64,19 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
     clock: world.clock,
     meter: metrics.meter,
     liveness,
-    ...defined({ newNetworkGroups: groups, groupBase }),
+    certifier,
+    ...defined({ newNetworkGroups: groups, groupBase, certificateLife }),
   });
   try {
+    const { authority } = control;
+    if (authority === undefined) throw new Error("it was opened with a certifier");
     for (const role of ["admin", "join"] as const) {
       world.log("token", { role, ...(await syncToken(control, role, directory, realFiles)) });
     }
-    await serve(control, metrics, settings, world);
+    const { host } = listenAddress(settings.listen, "--listen");
+    const tls = await TlsListener.open({ ...world, authority, address: host, files: realFiles, ...defined({ given }) });
+    authority.onChange(() => void syncToken(control, "join", directory, realFiles));
+    await serve({ control, metrics, tls }, settings, world);
   } finally {
     await control.close();
     await store.close();
@@ -71,7 +86,8 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
 }
 
 /** Answers on TCP and on the socket until the signal aborts. */
-async function serve(control: Control, metrics: Metrics, { listen, socket }: typeof DEFAULTS, world: Surroundings) {
+async function serve(parts: Served, { listen, socket }: typeof DEFAULTS, world: Surroundings) {
+  const { control, metrics, tls } = parts;
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
   const local = new WeakSet<IncomingMessage>();
@@ -81,6 +97,7 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: typ
     metrics,
     routes: dcosRoutes(control),
     isLocal: (request) => local.has(request),
+    listener: tls.serve,
     onError,
   });
   await api.ready();
@@ -92,8 +109,9 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: typ
   try {
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
     locally = socket === "none" ? undefined : await listenLocally(socket, takeLocal);
-    log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    const loops = [reclaimLostOn(control, world), control.tendOn(signal), keepAuditOn(control, world)];
+    const pin = control.authority?.pin;
+    log("server started", { cluster: control.cluster, revision: control.revision, listen, socket, pin });
+    const loops = [reclaimLostOn(control, world), control.tendOn(signal), keepAuditOn(control, world), tls.run(signal)];
     await Promise.all([aborted(signal), ...loops]);
   } finally {
     const closed = api.close();
@@ -101,6 +119,18 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: typ
     locally?.closeAllConnections();
     await closed;
   }
+}
+
+type Served = { readonly control: Control; readonly metrics: Metrics; readonly tls: TlsListener };
+
+/** Both or none. */
+function givenFiles(settings: { readonly "tls-cert"?: string; readonly "tls-key"?: string }): GivenFiles | undefined {
+  const { "tls-cert": cert, "tls-key": key } = settings;
+  if (cert !== undefined && key !== undefined) return { cert, key };
+  if (cert === undefined && key === undefined) return undefined;
+  const where = cert === undefined ? "--tls-cert" : "--tls-key";
+  const what = "a certificate is of no use without its key, and a key without its certificate";
+  throw new Fault("request-invalid", { what, where, fix: `give ${where}, too` });
 }
 
 function makeDataDirectory(directory: string): void {

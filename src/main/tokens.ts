@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { type Files, attempt, notWritten, replaceFile } from "../files/files.ts";
 import { Fault } from "../model/fault.ts";
+import { joinTokenOf, joinTokenText } from "../tls/names.ts";
 
 /** The part of the control plane that decides about tokens. */
 export type TokenKeeper = {
@@ -12,6 +13,8 @@ export type TokenKeeper = {
   identify(token: string): { readonly role: string };
   setToken(role: TokenRole, token: string): Promise<void>;
   newToken(): string;
+  /** A join token carries the pin of its CA. */
+  readonly authority?: { readonly pin: string } | undefined;
 };
 export type TokenRole = "admin" | "join";
 
@@ -28,12 +31,18 @@ export async function syncToken(
   files: Files,
 ): Promise<SyncedToken> {
   const file = join(directory, `${role}.token`);
-  const found = files.exists(file) ? textIn(files, file) : undefined;
+  const whole = files.exists(file) ? textIn(files, file) : undefined;
+  const found = typeof whole === "string" && role === "join" ? joinTokenOf(whole).secret : whole;
   if (found instanceof Fault) {
     if (!keeper.hasToken(role)) throw found;
     return { file, said: `${found.message}; the earlier token is still valid` };
   }
-  if (found !== undefined && found.length >= SHORTEST) return taken(keeper, role, file, found);
+  if (found !== undefined && found.length >= SHORTEST) {
+    const done = await taken(keeper, role, file, found);
+    // Of an earlier build, or of a CA before.
+    const text = textOf(keeper, role, found);
+    return text === whole ? done : { ...done, ...rewritten(files, file, text) };
+  }
   // A short text was written on purpose; an empty file is what a full disk leaves.
   if (found !== undefined && found !== "" && !keeper.hasToken(role))
     throw notToken(file, "does not hold a token", `a token has at least ${SHORTEST} characters`);
@@ -69,7 +78,7 @@ async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files
   const token = keeper.newToken();
   try {
     // The file first: a token that only the server knows would be lost.
-    replaceFile(files, file, `${token}\n`);
+    replaceFile(files, file, `${textOf(keeper, role, token)}\n`);
   } catch (error) {
     const fault = notWritten(file, error);
     // Agents and people have copies of the old one.
@@ -80,6 +89,20 @@ async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files
   return isKnown
     ? { file, said: "the file was lost or damaged; it has a new token, and the earlier one is no longer valid" }
     : { file };
+}
+
+/** What the file says: a join token with the pin of the CA. */
+function textOf({ authority }: TokenKeeper, role: TokenRole, token: string): string {
+  return role === "join" && authority !== undefined ? joinTokenText(token, authority.pin) : token;
+}
+
+function rewritten(files: Files, file: string, text: string): Pick<SyncedToken, "said"> {
+  try {
+    replaceFile(files, file, `${text}\n`);
+    return { said: "the file names the CA of this cluster now; give it to hosts that are to join" };
+  } catch (error) {
+    return { said: `${notWritten(file, error).message}; it does not name the CA of this cluster` };
+  }
 }
 
 function ownerOf(keeper: TokenKeeper, token: string): string | undefined {

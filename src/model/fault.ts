@@ -73,6 +73,8 @@ export const REASONS = {
   "precondition-missing": { status: 428, exit: 4 },
   // The caller may not do it.
   "token-wrong": { status: 401, exit: 5 },
+  "certificate-refused": { status: 401, exit: 5 },
+  "ca-untrusted": { status: 502, exit: 5 },
   "password-wrong": { status: 401, exit: 5 },
   "too-many-guesses": { status: 429, exit: 5 },
   forbidden: { status: 403, exit: 5 },

@@ -35,13 +35,13 @@ export const HostClaim = strictObject({ host: Type.String(), ...claimed });
 /** What a host sends to join: its name is in the path. */
 export const JoinRequest = strictObject({
   ...claimed,
-  token: optional(
+  csr: optional(
     Type.String({
-      minLength: 32,
-      maxLength: 512,
+      minLength: 1,
+      maxLength: 8192,
       description:
-        "The credential the host wants, written down before it asks, so that a join whose answer was lost can be " +
-        "repeated. Default: the server makes one.",
+        "A certificate request (PKCS #10, PEM) of the host's own key, with its name as common name. The key is " +
+        "written down before, so that a join whose answer was lost can be repeated.",
     }),
   ),
 });

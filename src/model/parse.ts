@@ -141,15 +141,15 @@ export function parseChmod(body: unknown): string {
 }
 
 /** The body of POST /v1/hosts/{name}/join. */
-export function parseJoin(host: string, body: unknown): { readonly claim: input.HostClaim; readonly token?: string } {
-  const { token, hostPrefixes, ...claimed } = shapes.join(body);
+export function parseJoin(host: string, body: unknown): { readonly claim: input.HostClaim; readonly csr?: string } {
+  const { csr, hostPrefixes, ...claimed } = shapes.join(body);
   const claim = {
     host: checkName("host", host, "name"),
     ...clean(claimed),
     underlay: formatIp(parseIp(claimed.underlay, "underlay")),
     hostPrefixes: coveredCidrs(hostPrefixes, "hostPrefixes"),
   };
-  return token === undefined ? { claim } : { claim, token };
+  return csr === undefined ? { claim } : { claim, csr };
 }
 
 /** The body of POST /v1/hosts/{name}/set. */

@@ -2,7 +2,7 @@
 // signatures. Values in, values out: nothing is kept, no clock is read. Keys are ECDSA on P-256: every TLS
 // implementation has it, and a signature takes a tenth of a millisecond.
 import "reflect-metadata";
-import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, randomBytes, webcrypto } from "node:crypto";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -21,6 +21,7 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { Fault } from "../model/fault.ts";
+import { newKey } from "./key.ts";
 import { pinOfKey, SERVER_NAME } from "./names.ts";
 
 /** PEM texts. */
@@ -40,12 +41,6 @@ export type Certifier = {
 
 const CURVE = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNED = { name: "ECDSA", hash: "SHA-256" } as const;
-
-/** A private key in PEM (PKCS #8). */
-export function newKey(): string {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: CURVE.namedCurve });
-  return privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-}
 
 /** A CA that signs itself. */
 export async function newCa(name: string, { fromMs, toMs }: Validity): Promise<Issuer> {

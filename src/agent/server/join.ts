@@ -3,19 +3,19 @@
 import type { Joined, Transport } from "../../client/transport.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
-import { Fault, problemOf } from "../../model/fault.ts";
+import { Fault, problemOf, type Reason } from "../../model/fault.ts";
 import type { HostClaim } from "../../model/input.ts";
 import type { BlockLease } from "../journal/blockLease.ts";
 
 export type JoinOptions = {
-  readonly transport: Pick<Transport, "join" | "reconnect">;
+  readonly transport: Pick<Transport, "join" | "isDue" | "reconnect">;
   readonly clock: Clock;
   readonly random: () => number;
   /** What the host is now. Rejects with a Fault while that cannot be said. */
   readonly claim: () => Promise<HostClaim>;
   /** The cluster this host belonged to before, if it ever joined one. */
   readonly cluster: string | undefined;
-  /** Saves the host's own credential; called again with the next heartbeat if it throws. */
+  /** Saves what the host was given; called again with the next heartbeat if it throws. */
   readonly saveIdentity: (joined: Joined) => void;
   readonly blockLease: Pick<BlockLease, "sending" | "heard">;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -52,19 +52,26 @@ export class HostJoin {
         return await this.#joinAs(await this.claimNow());
       } catch (error) {
         const { reason, detail } = problemOf(error);
-        if (reason !== "unavailable" && reason !== "timeout" && reason !== "host-cloned") throw error;
+        if (!this.#mayPass(reason)) throw error;
         log("join", { error: detail });
         await clock.sleep(waitMs * (0.5 + random()), signal);
       }
     }
   }
 
-  /** Joins again if the claim has changed. Never rejects: reports go on, whatever the answer. */
+  /** Waits for what ends by itself. A host that was let in before waits also until clocks and CAs are right again. */
+  #mayPass(reason: Reason): boolean {
+    if (reason === "unavailable" || reason === "timeout" || reason === "host-cloned") return true;
+    return this.#options.cluster !== undefined && (reason === "certificate-refused" || reason === "ca-untrusted");
+  }
+
+  /** Joins again if the claim has changed, or a certificate is due. Never rejects: reports go on in any case. */
   async refresh(): Promise<void> {
     if (this.#unsaved !== undefined) this.#save(this.#unsaved);
     try {
       const claimed = await this.claimNow();
-      if (this.#accepted !== JSON.stringify(claimed)) await this.#joinAs(claimed);
+      const isDue = this.#options.transport.isDue();
+      if (isDue || this.#accepted !== JSON.stringify(claimed)) await this.#joinAs(claimed);
       this.#setProblem(undefined);
     } catch (error) {
       const { reason, detail } = problemOf(error);
@@ -116,7 +123,7 @@ export class HostJoin {
     blockLease.heard(sent, joined.reclaimAfterMs);
   }
 
-  /** A full disk is no reason to join again: the proposed credential is on it, and is the same one. */
+  /** A full disk is no reason to join again: the host's key is on it, and what it lacks is asked for again. */
   #save(joined: Joined): void {
     try {
       this.#options.saveIdentity(joined);

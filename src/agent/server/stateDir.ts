@@ -6,22 +6,26 @@ import { makeDirectory } from "../../files/directories.ts";
 import { attempt, attemptOf, type Files, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
 import { emptySnapshot, type Snapshot } from "../../model/resource.ts";
+import type { HostCertificate } from "../../client/hostCredential.ts";
 import type { BlockLeaseRecord } from "../journal/blockLease.ts";
 import type { TakeOver } from "../reconcile/takeOver.ts";
 
-/** The host's own credential, and the cluster that gave it. */
-type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
-type Proposal = { readonly token: string };
+/** The host's private key, and the cluster that knows it. `token`: the credential that an earlier build had. */
+type Identity = { readonly host: string; readonly cluster: string; readonly key?: string; readonly token?: string };
+type Proposal = { readonly key?: string };
 
 /** Functions that save throw a Fault `unavailable` if the disk refuses it; the file is unchanged then. */
 export type Disk = {
   readonly identity: () => Identity | undefined;
   readonly saveIdentity: (identity: Identity) => void;
-  /** What this host proposes as its credential; saved before it is sent, so that a lost join can be repeated. */
+  /** The certificate for the key, and the CAs to trust. */
+  readonly certificate: () => HostCertificate | undefined;
+  readonly saveCertificate: (given: HostCertificate) => void;
+  /** The host's private key; saved before it is used, so that a lost join can be repeated. */
   readonly proposal: (make: () => string) => string;
-  /** The last proposal, if there is one. */
+  /** The last key that was proposed, if there is one. */
   readonly proposed: () => string | undefined;
-  /** A proposal that differs from the host's credential and from those that were refused. */
+  /** A key that differs from the host's and from those that were refused. */
   readonly nextProposal: (make: () => string, refused: ReadonlySet<string>) => string;
   readonly blockLease: () => BlockLeaseRecord | undefined;
   readonly saveBlockLease: (blockLease: BlockLeaseRecord) => void;
@@ -45,22 +49,24 @@ export function openDisk(directory: string, files: Files): Disk {
   }
   const jsonFiles = new JsonFiles(directory, files);
   const identity = () => jsonFiles.load("identity.json", isIdentity);
-  const proposed = () => jsonFiles.load("proposal.json", isProposal)?.token;
-  const propose = (token: string) => {
-    jsonFiles.save("proposal.json", { token });
-    return token;
+  const proposed = () => jsonFiles.load("proposal.json", isProposal)?.key;
+  const propose = (key: string) => {
+    jsonFiles.save("proposal.json", { key });
+    return key;
   };
   let saving = Promise.resolve();
   return {
     identity,
     saveIdentity: (joined) => jsonFiles.save("identity.json", joined),
-    // Both files have the same credential as long as the host exists, so each can replace the other.
+    certificate: () => jsonFiles.load("certificate.json", isCertificate),
+    saveCertificate: ({ certificate, ca }) => jsonFiles.save("certificate.json", { certificate, ca }),
     proposed,
-    proposal: (make) => proposed() ?? identity()?.token ?? propose(make()),
+    // Both files have the same key as long as the host exists, so each can replace the other.
+    proposal: (make) => proposed() ?? identity()?.key ?? propose(make()),
     nextProposal(make, refused) {
       const last = proposed();
-      // The server may know an unanswered proposal as this host's credential.
-      return last !== undefined && !refused.has(last) && last !== identity()?.token ? last : propose(make());
+      // The server may know the key of an unanswered join as this host's.
+      return last !== undefined && !refused.has(last) && last !== identity()?.key ? last : propose(make());
     },
     // If it is damaged, the host may have been reclaimed: it allocates nothing before the server has answered.
     blockLease: () =>
@@ -150,11 +156,17 @@ function isFields(value: unknown): value is Fields {
 }
 
 function isIdentity(value: unknown): value is Identity {
-  return isFields(value) && [value["host"], value["cluster"], value["token"]].every((one) => isText(one));
+  return (
+    isFields(value) && [value["host"], value["cluster"], value["key"] ?? value["token"]].every((one) => isText(one))
+  );
 }
 
 function isProposal(value: unknown): value is Proposal {
-  return isFields(value) && isText(value["token"]);
+  return isFields(value) && isText(value["key"] ?? value["token"]);
+}
+
+function isCertificate(value: unknown): value is HostCertificate {
+  return isFields(value) && isText(value["certificate"]) && isText(value["ca"]);
 }
 
 function isLeaseRecord(value: unknown): value is BlockLeaseRecord {

@@ -1,7 +1,12 @@
 // Routes of hosts: join, report, drain, reclaim; and making them load a group again.
 import type { Control } from "../../control/control.ts";
+import { defined } from "../../model/defined.ts";
+import { Fault } from "../../model/fault.ts";
+import type { HostClaim } from "../../model/input.ts";
 import { parseGroupCommit, parseHostSettings, parseJoin, parsePreflight, parseReport } from "../../model/parse.ts";
-import { FORCE, MATCH, type Parts, type Route, flagIn, hostOnly, jsonOf, matchOf } from "../route.ts";
+import { credentialOfKey } from "../../control/hosts/credentials.ts";
+import { credentialOf } from "../shown.ts";
+import { type Call, FORCE, MATCH, type Parts, type Route, flagIn, hostOnly, jsonOf, matchOf } from "../route.ts";
 
 export function hostRoutes({ control }: Parts): Route[] {
   return [
@@ -9,13 +14,15 @@ export function hostRoutes({ control }: Parts): Route[] {
     {
       method: "POST",
       path: "/v1/hosts/{name}/join",
-      summary: "Claims a host's name with the join token, or confirms it with the host's own.",
+      summary:
+        "Claims a host's name with a join token, or confirms it with the host's certificate; gives the next one.",
       access: "any",
+      mayConvert: true,
       body: "JoinRequest",
       answers: { 200: "Joined" },
       async handle(call) {
-        const { claim, token } = parseJoin(call.name, jsonOf(call));
-        return { body: { ...(await control.join(claim, call.token, token, call.caller)), ...heardBy(control) } };
+        const { claim, csr } = parseJoin(call.name, jsonOf(call));
+        return { body: { ...(await join(control, call, claim, csr)), ...heardBy(control) } };
       },
     },
     {
@@ -51,8 +58,9 @@ export function hostRoutes({ control }: Parts): Route[] {
       answers: { 200: "Heard" },
       async handle(call) {
         hostOnly(call);
-        await control.report(parseReport(call.name, jsonOf(call)));
-        return { body: { revision: control.revision, ...heardBy(control) } };
+        await control.report(parseReport(call.name, jsonOf(call)), call.shown.certificate?.issuer());
+        const ca = control.authority?.pin;
+        return { body: { revision: control.revision, ...heardBy(control), ...defined({ ca }) } };
       },
     },
     {
@@ -108,6 +116,29 @@ const SET: Route = {
     ...matchOf(call),
   }),
 };
+
+/** A host that brings a request for a certificate gets one; the first time it must. */
+async function join(control: Control, call: Call, claim: HostClaim, csr: string | undefined) {
+  const { authority } = control;
+  if (csr === undefined && authority !== undefined && call.identity.role !== "host") {
+    const fix = "send `csr`, a certificate request (PKCS #10, PEM) of the host's own key";
+    throw new Fault("request-invalid", {
+      what: "csr is missing",
+      where: "csr",
+      why: "the host has no certificate",
+      fix,
+    });
+  }
+  const request = csr === undefined ? undefined : await authority?.read(csr, claim.host);
+  const { token, certificate } = call.shown;
+  if (request !== undefined && token === undefined && request.pin !== certificate?.pin) {
+    const fix = "make it with the key of the certificate; a host gets another key only when it joins anew";
+    throw new Fault("request-invalid", { what: "the request is for another key", where: "csr", fix });
+  }
+  const proposed = request === undefined ? undefined : credentialOfKey(request.pin);
+  const { cluster, host } = await control.join(claim, credentialOf(call.shown), proposed, call.caller);
+  return { cluster, host, ...(request === undefined ? {} : await authority?.issue(request)) };
+}
 
 /** An agent must know how often to report, and how long it may allocate from its blocks without hearing the server. */
 function heardBy({ liveness: { suspectAfterMs, reclaimAfterMs } }: Control) {

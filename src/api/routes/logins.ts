@@ -125,7 +125,7 @@ function tokenRoutes(control: Control): Route[] {
 }
 
 /** The caller with its login or token, if it has shown one. */
-function askerIn({ logins }: Control, { caller, token }: Call): Asker {
+function askerIn({ logins }: Control, { caller, shown: { token } }: Call): Asker {
   return { ...caller, proof: token === undefined ? undefined : logins.find(token)?.credential };
 }
 

@@ -3,17 +3,24 @@
 // agent on this machine. A token is looked for in the same order.
 import { existsSync, readFileSync } from "node:fs";
 import type { ServerLocation } from "../../client/server.ts";
+import type { Trust } from "../../client/tls.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Io } from "../io.ts";
 import { type Context, contextIn, readContexts, tokenFor } from "../login/contexts.ts";
 import { misuse } from "../output/error.ts";
 import { settingsOf, whyUnread } from "./settings.ts";
 
-export type RemoteOptions = { readonly server?: string; readonly tokenFile?: string; readonly context?: string };
+export type RemoteOptions = {
+  readonly server?: string;
+  readonly tokenFile?: string;
+  readonly context?: string;
+  readonly caPin?: string;
+  readonly caFile?: string;
+};
 /** Which agent: by the path of its socket, or by its host where several run on one machine. */
 export type AgentOptions = { readonly agentSocket?: string; readonly host?: string };
 
-const SETTINGS = ["server", "token-file", "agent-socket"] as const;
+const SETTINGS = ["server", "token-file", "agent-socket", "ca-pin", "ca-file"] as const;
 const RUN_FILE = "/run/weft/cli.json";
 const LOCAL = { socket: "/run/weft/server.sock", tokenFile: "/var/lib/weft/server/admin.token" } as const;
 const LOCAL_AGENT = "/run/weft/agent.sock";
@@ -28,20 +35,43 @@ type RunFile = {
 /** The server and the token to show it; a Fault says what to give when there is none. */
 export async function locateServer(io: Io, options: RemoteOptions): Promise<ServerLocation> {
   const found = await findServer(io, options);
+  const [trust, token] = [await trustOf(found), tokenFrom(io, options, found)];
+  return { url: found.url, trust, ...(token === undefined ? {} : { token }) };
+}
+
+/** The CA to trust: what was said now, else what the context says. A unix socket needs none. */
+async function trustOf({ url, caPin, caFile, context }: Found): Promise<Trust> {
+  const pin = caPin ?? (caFile === undefined ? context?.caPin : undefined);
+  if (url.startsWith("unix:") || (pin === undefined && caFile === undefined)) return {};
+  if (pin === undefined) return { file: textOf(caFile ?? "", "--ca-file") };
+  const { checkPin } = await import("../../tls/names.ts");
+  return { pin: checkPin(pin, caPin === undefined ? "the context" : "--ca-pin") };
+}
+
+function textOf(file: string, where: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const fix = "give it a file of certificates in PEM";
+    throw new Fault("request-invalid", { what: `${file} cannot be read`, where, why: whyUnread(error), fix });
+  }
+}
+
+function tokenFrom(io: Io, options: RemoteOptions, found: Found): string | undefined {
   const { url } = found;
   // A token of the environment is for the server of the environment, not for a context that is named.
   const isFree = options.tokenFile === undefined && found.isNamed !== true;
   const shown = isFree ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
-  if (shown !== "") return { url, token: checkToken(shown, "WEFT_TOKEN") };
-  if (found.tokenFile !== undefined) return { url, token: tokenOf(found.tokenFile) };
+  if (shown !== "") return checkToken(shown, "WEFT_TOKEN");
+  if (found.tokenFile !== undefined) return tokenOf(found.tokenFile);
   const token = found.context?.token ?? (found.run === undefined ? tokenFor(readContexts(io.env), url) : undefined);
-  if (token !== undefined) return { url, token };
+  if (token !== undefined) return token;
   // Of a context that has none, nobody has logged in.
   if (found.context !== undefined && !url.startsWith("unix:")) throw notLoggedIn(url);
   const file = found.run?.tokenFile ?? LOCAL.tokenFile;
   // On its own socket the server asks for no token: only root may open it.
-  if (url.startsWith("unix:") && !existsSync(file)) return { url };
-  return { url, token: tokenOf(file) };
+  if (url.startsWith("unix:") && !existsSync(file)) return undefined;
+  return tokenOf(file);
 }
 
 type Found = {
@@ -51,25 +81,28 @@ type Found = {
   /** By its name, and not because it is the current one. */
   readonly isNamed?: boolean;
   readonly run?: RunFile;
+  readonly caPin?: string | undefined;
+  readonly caFile?: string | undefined;
 };
 
 /** The server that is meant, and where that was said. */
 async function findServer(io: Io, options: RemoteOptions): Promise<Found> {
   const { context: flag, ...flags } = options;
   const given = await settingsOf("cli", SETTINGS, { ...flags }, io.env);
-  const tokenFile = given["token-file"];
+  const { "token-file": tokenFile, "ca-pin": caPin, "ca-file": caFile } = given;
+  const said = { caPin, caFile };
   const named = flag ?? (flags.server === undefined ? nameIn(io.env["WEFT_CONTEXT"]) : undefined);
   if (flag !== undefined && flags.server !== undefined)
     throw misuse("--context", "both --server and --context are given", "give one of them");
   if (named === undefined && given.server !== undefined) {
     await checkServer(given.server, "--server");
-    return { url: given.server, tokenFile };
+    return { url: given.server, tokenFile, ...said };
   }
   const context = contextIn(readContexts(io.env), named)?.context;
   if (context !== undefined) {
     await checkServer(context.server, "the context");
     const isNamed = named !== undefined;
-    return { url: context.server, tokenFile: isNamed ? flags.tokenFile : tokenFile, context, isNamed };
+    return { url: context.server, tokenFile: isNamed ? flags.tokenFile : tokenFile, context, isNamed, ...said };
   }
   const run = runFile();
   const url = run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);
@@ -81,7 +114,7 @@ async function findServer(io: Io, options: RemoteOptions): Promise<Found> {
     });
   }
   await checkServer(url, RUN_FILE);
-  return { url, tokenFile, ...(run === undefined ? {} : { run }) };
+  return { url, tokenFile, ...said, ...(run === undefined ? {} : { run }) };
 }
 
 function nameIn(text: string | undefined): string | undefined {

@@ -30,7 +30,9 @@ export function requiredOption(command: Command, flags: string, description: str
 /** For verbs that ask the server. */
 export function withServer(command: Command): Command {
   return command
-    .option("--server <url>", "URL of the server: http://HOST:PORT or unix:/PATH")
+    .option("--server <url>", "URL of the server: https://HOST:PORT or unix:/PATH")
+    .option("--ca-pin <pin>", "pin of the server's CA, as `weft ca show` prints it")
+    .option("--ca-file <file>", "certificates of CAs to trust for the name of the server, in PEM")
     .option("--token-file <file>", "file that holds the bearer token")
     .option("--context <name>", "the cluster: see weft context list");
 }

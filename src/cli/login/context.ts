@@ -6,6 +6,7 @@ import { requiredOption, type Texts } from "../input/options.ts";
 import { inOrder, type OutputOptions, printList } from "../output/format.ts";
 import { FORMATS } from "../output/format.ts";
 import { Option } from "commander";
+import { defined } from "../../model/defined.ts";
 import { misuse } from "../output/error.ts";
 import { type Context, readContexts, withContext, withCurrent, withoutContext, writeContexts } from "./contexts.ts";
 import { secretFrom } from "./secretInput.ts";
@@ -30,8 +31,9 @@ export function register(noun: Command, cli: Cli): void {
   const add = noun
     .command("add <name>")
     .description("Add a cluster, or change it. weft login does the same, and gets a token.")
+    .option("--ca-pin <pin>", "pin of the server's CA, as `weft ca show` prints it there")
     .option("--token-file <file>", "file with a token for it, which is copied; - for standard input");
-  requiredOption(add, "--server <url>", "URL of its server: http://HOST:PORT or unix:/PATH").action(cli.verb(addOne));
+  requiredOption(add, "--server <url>", "URL of its server: https://HOST:PORT or unix:/PATH").action(cli.verb(addOne));
   noun
     .command("remove <name...>")
     .alias("rm")
@@ -82,14 +84,16 @@ function tokenText({ hasToken, expiresMs }: Row, nowMs: number): string {
   return expiresMs > nowMs ? `until ${timeText(expiresMs)}` : "expired";
 }
 
-async function addOne({ io }: Cli, name: string, options: Texts<"server" | "tokenFile">): Promise<void> {
-  const { server = "" } = options;
+async function addOne({ io }: Cli, name: string, options: Texts<"server" | "tokenFile" | "caPin">): Promise<void> {
+  const { server = "", caPin } = options;
   const { serverUrl } = await import("../../client/url.ts");
   serverUrl(server, "--server");
+  const { checkPin } = await import("../../tls/names.ts");
+  if (caPin !== undefined) checkPin(caPin, "--ca-pin");
   const token = options.tokenFile === undefined ? undefined : await secretFrom(io, options.tokenFile, "--token-file");
   if (token !== undefined && !/^[\x21-\x7e]{1,512}$/.test(token))
     throw misuse("--token-file", "this is not a token", "give the token and nothing else");
-  const context = { server, ...(token === undefined ? {} : { token }) };
+  const context = { server, ...defined({ caPin, token }) };
   await writeContexts(io.env, withContext(readContexts(io.env), name, context));
   io.err(`context ${name} added: ${server}\n`);
 }

@@ -9,6 +9,8 @@ import { misuse } from "../output/error.ts";
 
 export type Context = {
   readonly server: string;
+  /** Of the server's CA. */
+  readonly caPin?: string;
   readonly token?: string;
   /** Whose token it is, as far as the server has said; absent: an administrator's, or unknown. */
   readonly user?: string;

@@ -8,6 +8,9 @@ export function registerServer(command: Command, cli: Cli): void {
     .option("--listen <host:port>", "address of the API, for agents and users (default: 127.0.0.1:7474)")
     .option("--data-dir <dir>", "directory of the database and the tokens (default: /var/lib/weft/server)")
     .option("--socket <path>", "unix socket for root on this machine, or none (default: /run/weft/server.sock)")
+    .option("--tls-cert <file>", "certificate for browsers and others that know its CA, with its chain (default: none)")
+    .option("--tls-key <file>", "key of this certificate; both files are read again when they change")
+    .option("--certificate-life <span>", "how long certificates of hosts are valid; they renew them (default: 7d)")
     .option("--suspect-after <span>", "a host that does not report for this long is suspect (default: 30s)")
     .option("--lost-after <span>", "and after this long lost; it keeps everything (default: 5m)")
     .option("--reclaim-after <span>", "and after this long reclaimed, unless many are silent at once (default: never)")
@@ -27,14 +30,15 @@ export function registerServer(command: Command, cli: Cli): void {
 
 export function registerAgent(command: Command, cli: Cli): void {
   command
-    .option("--server <url>", "URL of the server: http://HOST:PORT")
+    .option("--server <url>", "URL of the server: https://HOST:PORT")
     .option("--join-token-file <file>", "file that holds the join token; needed until the host has joined")
+    .option("--ca-pin <pin>", "pin of the CA to trust until the host has joined (default: that of the join token)")
     .option("--host <name>", "name of this host (default: the hostname)")
     .option(
       "--underlay <address>",
       "this host's address for tunnels (default: source address of the route to the server)",
     )
-    .option("--state-dir <dir>", "directory of token, journal and last snapshot (default: /var/lib/weft/agent)")
+    .option("--state-dir <dir>", "directory of key, journal and last snapshot (default: /var/lib/weft/agent)")
     .option("--socket <path>", "unix socket for attach and detach (default: /run/weft/agent.sock)")
     .option("--netns-prefix <text>", "prefix of the names of its network namespaces (default: weft-)")
     .option(

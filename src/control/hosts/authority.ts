@@ -211,7 +211,7 @@ export class Authority {
 }
 
 /** Of a host that is removed: undefined. */
-function issuerSecret(host: string, pin: string | undefined): Secret {
+export function issuerSecret(host: string, pin: string | undefined): Secret {
   return { key: issuerKey(host), value: pin };
 }
 

@@ -103,6 +103,15 @@ export class Credentials {
   }
 }
 
+/** What a host's key is known by. No bearer token has a blank, so none can be taken for a key. */
+export function credentialOfKey(pin: string): string {
+  return `key ${pin}`;
+}
+
+export function isKey(credential: string | undefined): boolean {
+  return credential?.startsWith("key ") === true;
+}
+
 export function roleSecret(role: Role, token: string): Secret {
   return { key: `token/${role}`, value: digestOf(token) };
 }

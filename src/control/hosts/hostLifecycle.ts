@@ -6,6 +6,7 @@ import { defined } from "../../model/defined.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Secret, Store } from "../../store/store.ts";
+import { issuerSecret } from "./authority.ts";
 import { bootSecret } from "./boots.ts";
 import type { Committer, Job } from "../commit/committer.ts";
 import { type Condition, lossesOf } from "../report/conditions.ts";
@@ -63,7 +64,8 @@ export class HostLifecycle {
           const rest = { ...as, atMs: this.#clock.nowMs() };
           const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
           const told = this.departures.note(departure, credentials.digestOf(host));
-          return [hostSecret(host, undefined), prefixSecret(host, undefined), bootSecret(host, undefined), ...told];
+          const ended = [hostSecret, prefixSecret, bootSecret, issuerSecret].map((of) => of(host, undefined));
+          return [...ended, ...told];
         },
         committed: () => {
           if (dryRun) return;

@@ -8,7 +8,7 @@ import { type Condition, conditionsOf, undelivered } from "./conditions.ts";
 
 export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
 
-export async function takeReport(parts: Parts, report: HostReport): Promise<void> {
+export async function takeReport(parts: Parts, report: HostReport, issuer?: string): Promise<void> {
   const { committer, boots, lifecycle, prefixes, meter } = parts;
   await committer.settled();
   const { view, replayLog } = committer;
@@ -18,11 +18,22 @@ export async function takeReport(parts: Parts, report: HostReport): Promise<void
   boots.checkReport(report, view.host.get(report.host)?.spec.underlay ?? "");
   const lagMs = lifecycle.reports.receive(report, view, replayLog);
   if (lagMs !== undefined) meter.converged(lagMs / 1000);
-  if (!prefixes.set(report.host, report.hostPrefixes)) return;
-  await committer.submit({ about: undefined, secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
+  const { host, hostPrefixes } = report;
+  const secrets = [
+    ...(prefixes.set(host, hostPrefixes) ? [prefixSecret(host, hostPrefixes)] : []),
+    ...(issuer === undefined ? [] : (parts.authority?.heard(host, issuer) ?? [])),
+  ];
+  if (secrets.length > 0) await committer.submit({ about: undefined, secrets: () => secrets });
 }
 
-export async function statusOf({ committer, lifecycle, prefixes, boots, histories }: Parts): Promise<ControlStatus> {
+export async function statusOf({
+  committer,
+  lifecycle,
+  prefixes,
+  boots,
+  histories,
+  authority,
+}: Parts): Promise<ControlStatus> {
   await committer.settled();
   const { status, losses } = lifecycle.status(committer);
   const { view } = committer;
@@ -30,6 +41,7 @@ export async function statusOf({ committer, lifecycle, prefixes, boots, historie
     ...conditionsOf(view, prefixes.byHost),
     ...undelivered(view, status.groups ?? []),
     ...conversionConditions(view, lifecycle.reports),
+    ...(authority?.conditions(view.host.keys()) ?? []),
   ];
   return { ...status, conditions: [...conditions, ...losses, ...boots.conditions(), ...histories.conditions()] };
 }

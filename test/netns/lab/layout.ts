@@ -54,7 +54,7 @@ export class Layout {
     return [
       "agent",
       "--server",
-      `http://${SERVER_IP}:7474`,
+      `https://${SERVER_IP}:7474`,
       "--join-token-file",
       join(this.folder, "server", "join.token"),
       "--host",

@@ -136,7 +136,7 @@ export function startAgent(host: Host, { transport, random, uid, afterOps }: Age
         bootId: host.bootId,
       }),
     saveIdentity: (joined) => {
-      if (host.running?.agent === agent) host.credential = host.token = joined.token;
+      if (host.running?.agent === agent) host.credential = host.token = joined.certificate ?? host.token;
     },
     saveSnapshot: (snapshot) => {
       if (host.running?.agent === agent) host.saved = copy(snapshot);

@@ -34,10 +34,11 @@ export function lineOf(wire: Wire, host: Host): Transport {
   const viewer = (control: Control) => viewerOf(control, host);
   return {
     join: (claim) =>
-      ask(async (control) => ({
-        ...(await control.join(copy(claim), host.credential, proposedBy(host))),
-        ...heardBy(control),
-      })),
+      ask(async (control) => {
+        const { token: certificate, ...joined } = await control.join(copy(claim), host.credential, proposedBy(host));
+        return { ...joined, certificate, ...heardBy(control) };
+      }),
+    isDue: () => false,
     snapshot: (known) => ask((control) => control.snapshot(viewer(control), known)),
     watch: (from, signal, history) => watch(wire, host, from, { signal, history }),
     reconnect: () => undefined,

@@ -7,7 +7,9 @@ import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { dcosRoutes } from "../../../src/ancestors/dcos/routes.ts";
 import { REASONS } from "../../../src/model/fault.ts";
-import { ADMIN, JOIN, blue, claim, closeAll, open, report, until, web } from "./lab.ts";
+import { credentialOfKey } from "../../../src/control/hosts/credentials.ts";
+import { csrOf } from "./certificates.ts";
+import { ADMIN, JOIN, blue, claim, closeAll, isProblem, open, report, until, web } from "./lab.ts";
 
 after(closeAll);
 
@@ -171,7 +173,7 @@ async function cluster() {
   await ask("PUT", "/v1/securitygroups/web", { spec: { rules: [] } });
   const tokens: string[] = [];
   for (const n of [1, 2, 3, 4])
-    tokens.push((await ask("POST", `/v1/hosts/h${n}/join`, claim(n), { token: JOIN })).body.token);
+    tokens.push((await ask("POST", `/v1/hosts/h${n}/join`, claim(n), { token: JOIN })).body.certificate);
   const [own, other, deleted, reclaimed] = tokens;
   await ask("DELETE", "/v1/hosts/h3");
   await ask("POST", "/v1/hosts/h4/reclaim?force=true");
@@ -271,19 +273,42 @@ test("every route lets in whom the table says, and has a row", async () => {
 test("a name is claimed with a right to join, and kept with its own token alone", async () => {
   const { ask, token, control } = await cluster();
   const join = async (host: string, who: Credential, proposed?: string) => {
-    const body = { ...claim(host === "h9" ? 9 : 1), ...(proposed === undefined ? {} : { token: proposed }) };
+    const body = { ...claim(host === "h9" ? 9 : 1), ...(proposed === undefined ? {} : { csr: csrOf(host, proposed) }) };
     return (await ask("POST", `/v1/hosts/${host}/join`, body, { token: token[who] })).body?.reason ?? "joined";
   };
   for (const who of ["nobody", "wrong", "deleted", "reclaimed", "own", "other"] as const)
     assert.notEqual(await join("h9", who), "joined", `${who} takes a name`);
   for (const who of ["nobody", "wrong", "deleted", "reclaimed", "join", "other", "admin"] as const)
     assert.notEqual(await join("h1", who), "joined", `${who} takes h1's name`);
-  for (const whose of ["join", "own", "other", "admin"] as const)
-    assert.equal(await join("h9", "join", token[whose]), "token-taken", `proposes ${whose}'s`);
+  for (const whose of ["own", "other"] as const)
+    assert.equal(await join("h9", "join", keyOf(token[whose])), "token-taken", `proposes ${whose}'s`);
   assert.equal(await join("h1", "own"), "joined");
   assert.equal(await join("h9", "join"), "joined");
-  assert.deepEqual(control.identify(token.own), { role: "host", host: "h1" });
+  assert.deepEqual(control.identify(credentialOfKey(keyOf(token.own))), { role: "host", host: "h1" });
 });
+
+test("a host gets a certificate of its own name only, and none is let in by its key's name alone", async () => {
+  const { ask, token } = await cluster();
+  const joins = (csr: string | undefined, who: Credential = "own") =>
+    ask("POST", "/v1/hosts/h1/join", { ...claim(1), ...(csr === undefined ? {} : { csr }) }, { token: token[who] });
+  isProblem(await joins(csrOf("h2", keyOf(token.own))), "forbidden", /asks for a certificate of host "h2"/);
+  isProblem(await joins("nonsense"), "request-invalid", /not a request|expected/);
+  isProblem(await joins(csrOf("h1", "another-key")), "request-invalid", /another key/);
+  const next = await joins(csrOf("h1", keyOf(token.own)));
+  assert.equal(next.body.certificate, token.own);
+  // Bytes after the scheme that a header can carry are no key.
+  for (const guess of [
+    keyOf(token.own),
+    `key-${keyOf(token.own)}`,
+    encodeURIComponent(credentialOfKey(keyOf(token.own))),
+  ])
+    isProblem(await ask("GET", "/v1/snapshot", undefined, { token: guess }), "token-wrong", /does not know/);
+  // The certificate of one host with the key of another.
+  const mixed = `cert-h2.${keyOf(token.own)}`;
+  isProblem(await ask("GET", "/v1/snapshot", undefined, { token: mixed }), "certificate-refused", /another host/);
+});
+
+const keyOf = (certificate: string | undefined) => certificate?.split(".")[1] ?? assert.fail();
 
 test("a host sees its own endpoints and moves, no other's, and nothing that is for administrators", async () => {
   const { ask, token, move } = await cluster();

@@ -57,7 +57,7 @@ const NETWORKS: readonly Place[] = [
 
 test("addresses and networks that some readers take otherwise are refused wherever they are asked for", async () => {
   const { ask, errors } = await open();
-  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  const { certificate: token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
   await ask("PUT", "/v1/networks/blue", { spec: { subnets: SUBNETS } });
   assert.equal((await ask("POST", "/v1/endpoints", web, { token })).status, 201);
   const mapped = ["::ffff:10.7.0.9", "::FFFF:a07:9"];

@@ -23,7 +23,7 @@ async function full() {
   for (const n of [1, 2, 3]) {
     const { body } = await must("POST", `/v1/hosts/h${n}/join`, claim(n), { token: JOIN });
     fits("Joined", body);
-    tokens.push(body.token as string);
+    tokens.push(body.certificate as string);
   }
   const ranges = [{ name: "a", type: "ip4", first: "10.7.0.8", size: 40 }];
   const spec = { subnets: [{ cidr: "10.7.0.0/24" }], ranges, strategy: "next", vrf: "v" };
@@ -190,7 +190,9 @@ test("a report that cannot be taken is refused; an agent hears the server's revi
   isProblem(await ask("PUT", "/v1/hosts/h9/report", { ...report, host: "h9" }), "host-unknown", /no host "h9"/);
   const [token] = tokens;
   const heard = await must("PUT", "/v1/hosts/h1/report", report, { token });
-  assert.deepEqual(heard.body, { revision: control.revision, suspectAfterMs: 30_000, reclaimAfterMs: 3_600_000 });
+  const ca = control.authority?.pin;
+  const patience = { suspectAfterMs: 30_000, reclaimAfterMs: 3_600_000 };
+  assert.deepEqual(heard.body, { revision: control.revision, ca, ...patience });
   const host = { token, headers: { "weft-history": "other@7" } };
   isProblem(await ask("GET", "/v1/snapshot", undefined, host), "another-history", /revision 7 of history other/);
   isProblem(await ask("GET", "/v1/watch?from=7", undefined, host), "another-history", /history other/);

@@ -214,7 +214,7 @@ test("every refusal is one clear problem and changes nothing", async () => {
 test("who may what", async () => {
   const { ask } = await open();
   await ask("PUT", "/v1/networks/blue", blue);
-  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  const { certificate: token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
   await ask("POST", "/v1/hosts/h2/join", claim(2), { token: JOIN });
   for (const url of ["/livez", "/readyz"]) assert.equal((await ask("GET", url, undefined, { token: "" })).text, "ok\n");
   for (const url of [
@@ -244,7 +244,7 @@ test("who may what", async () => {
     ["POST", "/v1/hosts/h1/resume"],
   ] as const;
   for (const [method, url, body] of adminOnly)
-    isProblem(await ask(method, url, body, { token }), "forbidden", /token of host "h1"/);
+    isProblem(await ask(method, url, body, { token }), "forbidden", /host "h1" cannot/);
   for (const [method, url, body] of [
     ...adminOnly,
     ["GET", "/v1/networks"],

@@ -200,7 +200,7 @@ test("of a name that is not there each kind says what is missing and where to lo
 /** Fields of answers; `?`: may be missing. What a resource has is the model's own schema. */
 const FIELDS = `
 Migrated: migration moves
-Joined: cluster token host suspectAfterMs reclaimAfterMs?
+Joined: cluster host certificate? ca? suspectAfterMs reclaimAfterMs?
 LeaseHistory: items items[].network items[].address items[].endpoint items[].owner items[].ifname items[].host
   items[].mac items[].fromMs items[].untilMs?
 ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven paths.unproven[].hosts
@@ -230,7 +230,7 @@ PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.
   ways[].size ways[].why? problems
 Instantiated: revision networks
 Done: revision
-Heard: revision suspectAfterMs reclaimAfterMs?
+Heard: revision ca? suspectAfterMs reclaimAfterMs?
 Version: version cluster
 LoggedIn: token user name expiresMs
 TokenMade: kind name user? createdMs expiresMs narrowing? narrowing.rights? narrowing.networks? token

@@ -10,6 +10,7 @@ import { reportOf } from "../control/lab.ts";
 import { createApi } from "../../../src/api/api.ts";
 import { createMetrics } from "../../../src/api/metrics.ts";
 import type { Route } from "../../../src/api/route.ts";
+import { certificateOf, certifier, csrOf } from "./certificates.ts";
 import { SCHEMAS, type SchemaName } from "../../../src/api/schemas.ts";
 
 export const ADMIN = "admin-0123456789abcdef0123456789abcdef";
@@ -43,19 +44,25 @@ export async function open(
   more: Partial<ControlOptions> = {},
 ): Promise<Api> {
   const metrics = createMetrics();
-  const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter, ...more });
+  const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter, certifier, ...more });
   await control.setToken("admin", ADMIN);
   await control.setToken("join", JOIN);
   const errors: unknown[] = [];
   const routes = typeof extra === "function" ? extra(control) : extra;
-  const app = createApi(control, { clock, version: "1.2.3", metrics, routes, onError: (error) => errors.push(error) });
+  const onError = (error: unknown) => errors.push(error);
+  const app = createApi(control, { clock, version: "1.2.3", metrics, routes, onError, certificateOf });
+  let keys = 0;
   apps.push(app);
   return {
     app,
     control,
     errors,
     async ask(method, url, body, { token = ADMIN, headers = {}, raw } = {}) {
-      const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+      // A host that joins asks for a certificate, of another key each time.
+      const [, joins] = /^.v1.hosts.([^/]+).join$/.exec(url) ?? [];
+      const csr = joins === undefined || token.startsWith("cert-") ? undefined : csrOf(joins, `key-${++keys}`);
+      const asked = csr === undefined ? body : { csr, ...(body as object) };
+      const payload = raw ?? (asked === undefined ? undefined : JSON.stringify(asked));
       const response = await app.inject({
         // Methods nobody has are asked for, too.
         method: method as "GET",

@@ -7,7 +7,7 @@ after(closeAll);
 
 test("an endpoint: made, repeated, refused, marked, removed", async () => {
   const { ask } = await open();
-  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  const { certificate: token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
   await ask("PUT", "/v1/networks/blue", blue);
   const made = await ask("POST", "/v1/endpoints", web, { token });
   assert.deepEqual([made.status, made.body.spec.addresses], [201, ["10.7.0.2"]]);
@@ -36,7 +36,7 @@ test("an endpoint: made, repeated, refused, marked, removed", async () => {
 test("limits: texts with units in, numbers out; changed by an administrator, at the revision read", async () => {
   const { ask } = await open();
   const able = { ...claim(1), shaping: ["inbound", "outbound"] };
-  const { token } = (await ask("POST", "/v1/hosts/h1/join", able, { token: JOIN })).body;
+  const { certificate: token } = (await ask("POST", "/v1/hosts/h1/join", able, { token: JOIN })).body;
   const limited = { spec: { ...blue.spec, qos: { inbound: { average: "125kB/s" } } } };
   assert.deepEqual((await ask("PUT", "/v1/networks/blue", limited)).body.spec.qos, { inbound: { average: 1_000_000 } });
   const made = await ask("POST", "/v1/endpoints", { ...web, qos: { outbound: "none" } }, { token });
@@ -105,7 +105,7 @@ test("metrics of a full network, of what is held and resting, and of hosts that 
   for (const n of [1, 2]) await ask("POST", `/v1/hosts/h${n}/join`, claim(n), { token: JOIN });
   await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, quarantine: 60 } });
   for (const owner of ["a", "b"]) await ask("POST", "/v1/endpoints", { ...web, owner });
-  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  const { certificate: token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
   assert.equal(token, undefined, "it has its own already");
   await ask("DELETE", "/v1/endpoints/a.eth0?force=true");
   await ask("POST", "/v1/holds", { network: "blue", first: "10.7.0.4", last: "10.7.0.6", reason: "r", owner: "o" });
@@ -178,11 +178,17 @@ test("who had an address: at a moment, since one, before one", async () => {
 
 test("hosts: drained and resumed by their ETag; reclaimed after a look; what an agent hears of it", async () => {
   const liveness = { suspectAfterMs: 30_000, lostAfterMs: 300_000, reclaimAfterMs: 600_000 };
-  const { ask } = await open([], { liveness });
-  const { token, reclaimAfterMs } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  const { ask, control } = await open([], { liveness });
+  const { certificate: token, reclaimAfterMs } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN }))
+    .body;
   assert.equal(reclaimAfterMs, 600_000);
   const heard = await ask("PUT", "/v1/hosts/h1/report", report, { token });
-  assert.deepEqual(heard.body, { revision: 1, suspectAfterMs: 30_000, reclaimAfterMs: 600_000 });
+  assert.deepEqual(heard.body, {
+    revision: 1,
+    ca: control.authority?.pin,
+    suspectAfterMs: 30_000,
+    reclaimAfterMs: 600_000,
+  });
   const drained = await ask("POST", "/v1/hosts/h1/drain", undefined, { headers: { "if-match": '"1"' } });
   assert.deepEqual([drained.status, drained.headers["etag"], drained.body.spec.drained], [200, '"2"', true]);
   isProblem(

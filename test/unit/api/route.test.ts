@@ -26,7 +26,7 @@ const call = (more: Partial<Call> & { readonly headers?: Readonly<Record<string,
   identity: { role: "admin" },
   caller: SERVER,
   prove: () => SERVER,
-  token: undefined,
+  shown: {},
   params: {},
   name: "",
   query: {},
@@ -63,7 +63,7 @@ describe("roles", () => {
     adminOnly(call({ identity: admin }));
     assert.match(
       refusal(() => adminOnly(call({ identity: host }))),
-      /^forbidden: .*the token of host "h1" cannot/,
+      /^forbidden: .*host "h1" cannot/,
     );
     assert.match(
       refusal(() => adminOnly(call({ identity: join }))),

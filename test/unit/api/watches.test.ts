@@ -9,12 +9,13 @@ import type { FastifyInstance } from "fastify";
 import { Mirror } from "../../../src/client/mirror.ts";
 import { serverClient } from "../../../src/client/server.ts";
 import { httpTransport } from "../../../src/client/transportHttp.ts";
-import { Control } from "../../../src/control/control.ts";
+import { Control, type ControlOptions } from "../../../src/control/control.ts";
 import type { Clock } from "../../../src/model/clock.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import type { ChangeSet } from "../../../src/model/resource.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 import { createApi } from "../../../src/api/api.ts";
+import { certificateOf, certifier, credentialWith } from "./certificates.ts";
 import { ADMIN, JOIN, until } from "./lab.ts";
 
 const apps: FastifyInstance[] = [];
@@ -40,12 +41,12 @@ function stepClock(): Clock & { step(ms?: number): void } {
   };
 }
 
-async function open(history = 4096) {
+async function open(history = 4096, more: Partial<ControlOptions> = {}) {
   const clock = stepClock();
-  const control = await Control.open(openMemoryStore(), { clock, history });
+  const control = await Control.open(openMemoryStore(), { clock, history, ...more });
   await control.setToken("admin", ADMIN);
   await control.setToken("join", JOIN);
-  const app = createApi(control, { clock, version: "0" });
+  const app = createApi(control, { clock, version: "0", certificateOf });
   apps.push(app);
   await app.listen({ port: 0, host: "127.0.0.1" });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
@@ -83,8 +84,10 @@ test("change sets arrive as they become durable; bookmarks between; the end of t
 });
 
 test("a mirror over HTTP holds what its host should see, also after it was away", async () => {
-  const { control, clock: server, url, claim } = await open();
-  const transports = [1, 2].map(() => httpTransport({ url, token: JOIN, clock: server }));
+  const { control, clock: server, url, claim } = await open(4096, { certifier });
+  const transports = [1, 2].map((n) =>
+    httpTransport({ url, credential: credentialWith(JOIN, `own-${n}`), clock: server }),
+  );
   const [first, second] = transports;
   assert.ok(first !== undefined && second !== undefined);
   await first.join(claim(1));

@@ -59,7 +59,7 @@ describe("against a server", () => {
   test("an address without a scheme is refused with what was meant", async () => {
     const { code, stderr } = await weft(["network", "list"], { env: { WEFT_SERVER: "10.0.0.1:7474" } });
     assert.equal(code, 2);
-    assert.match(stderr, /did you mean http:\/\/10\.0\.0\.1:7474\?/);
+    assert.match(stderr, /did you mean https:\/\/10\.0\.0\.1:7474\?/);
   });
 
   test("what is wrong in the options is told before anything is done", async () => {

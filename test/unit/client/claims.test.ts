@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { until } from "../api/lab.ts";
 import type { Clock } from "../../../src/model/clock.ts";
 import { Fault, problemOf, type Reason } from "../../../src/model/fault.ts";
+import { credentialWith } from "../api/certificates.ts";
 import { httpTransport } from "../../../src/client/transportHttp.ts";
 
 const claim = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
@@ -64,7 +65,7 @@ async function serving(t: TestContext, { hasLines = true, head = Promise.resolve
   });
   const { clock, advance, sleeping } = stepClock();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const transport = httpTransport({ url, token: "own", clock });
+  const transport = httpTransport({ url, credential: credentialWith("own"), clock });
   t.after(() => transport.close());
   return { lines, asked, transport, advance, sleeping };
 }
@@ -266,7 +267,7 @@ test("what is no answer ends the line, and a problem of the whole line, too", LI
 test("a host that begins anew does not claim with what it was", LIMIT, async (t) => {
   const { line, nth, transport } = await open(t);
   const closed = once(line.response, "close");
-  transport.renew("join", "another");
+  transport.renew("another");
   await closed;
   await transport.attach(claim);
   assert.equal((await nth(2)).token, "Bearer join");
@@ -287,7 +288,7 @@ test("a line that opens while the host becomes another is not used", LIMIT, asyn
   await transport.attach(claim);
   await until("the server has the line", () => lines.length === 1);
   const closed = once(lines[0]?.response ?? assert.fail(), "close");
-  transport.renew("join", "another");
+  transport.renew("another");
   resolve();
   await closed;
   assert.deepEqual(await transport.attach(claim), { name: "one" });

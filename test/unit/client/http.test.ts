@@ -233,7 +233,7 @@ test("says why there is no answer, and what to do", async () => {
     response.writeHead(200, { "content-length": "100" }).write("{", () => response.destroy());
   });
   await assert.rejects(half.request(get), fault("unavailable"));
-  assert.throws(() => to("server:7400"), fault("request-invalid", /http:\/\//));
+  assert.throws(() => to("server:7400"), fault("request-invalid", /https:\/\//));
   assert.throws(() => to("ftp://server"), fault("request-invalid"));
 });
 

@@ -13,6 +13,7 @@ import { Fault, problemOf, type Reason, REASONS } from "../../../src/model/fault
 import type { ChangeSet } from "../../../src/model/resource.ts";
 import { agentClient } from "../../../src/client/agent.ts";
 import { serverClient } from "../../../src/client/server.ts";
+import { credentialWith } from "../api/certificates.ts";
 import { httpTransport } from "../../../src/client/transportHttp.ts";
 
 type Asked = {
@@ -193,8 +194,10 @@ test("a watch gives change sets, and the reason when the server ends it with one
 });
 
 test("an agent joins with the token it was given, and goes on with its own", async (t) => {
-  const { url, asked } = await scripted(t, ({ line }) => (line.endsWith("/join") ? { token: "own" } : {}));
-  const transport = httpTransport({ url, token: "join", proposed: "wish", clock });
+  const { url, asked } = await scripted(t, ({ line }) =>
+    line.endsWith("/join") ? { certificate: "own", ca: "ca" } : {},
+  );
+  const transport = httpTransport({ url, credential: credentialWith("join", "wish"), clock });
   const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
   await transport.join({ host: "h1", ...facts });
   await transport.snapshot();
@@ -204,7 +207,7 @@ test("an agent joins with the token it was given, and goes on with its own", asy
   const report = { host: "h1", bootId: "b", version: "v", revision: 1, driftRepaired: 0, objects: 0, ...lists };
   await transport.report(report);
   assert.deepEqual(asked, [
-    { line: "POST /v1/hosts/h1/join", token: "join", body: { ...facts, token: "wish" } },
+    { line: "POST /v1/hosts/h1/join", token: "join", body: { ...facts, csr: "csr h1 wish" } },
     { line: "GET /v1/snapshot", token: "own" },
     { line: "POST /v1/endpoints", token: "own", body: claim },
     { line: "DELETE /v1/endpoints/web.eth0", token: "own" },
@@ -214,13 +217,13 @@ test("an agent joins with the token it was given, and goes on with its own", asy
 
 test("detaching what is not there succeeds for an agent, and is said to a person", async (t) => {
   const { url } = await scripted(t, () => gone);
-  await httpTransport({ url, token: "own", clock }).detach("e1");
+  await httpTransport({ url, credential: credentialWith("own"), clock }).detach("e1");
   await assert.rejects(serverClient({ url, token: "t" }).remove("endpoint", "e1"), fault("endpoint-unknown"));
 });
 
 test("every other call of an agent's asks what the API expects, with names that need care", async (t) => {
   const { url, asked } = await scripted(t, () => ({}));
-  const transport = httpTransport({ url, token: "own", clock });
+  const transport = httpTransport({ url, credential: credentialWith("own"), clock });
   const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
   const inventory = { host: "rack/1" } as Parameters<typeof transport.answer>[0]["inventory"];
   const answer = { id: "q1", inventory } as unknown as Parameters<typeof transport.answer>[0];
@@ -250,22 +253,27 @@ async function first(sets: AsyncIterable<ChangeSet>): Promise<ChangeSet | undefi
 }
 
 test("a host that begins anew asks with the join token, and with another wish", async (t) => {
-  const { url, asked } = await scripted(t, ({ line }) => (line.endsWith("/join") ? { token: "next" } : {}));
-  const transport = httpTransport({ url, token: "own", clock });
+  const { url, asked } = await scripted(t, ({ line }) =>
+    line.endsWith("/join") ? { certificate: "next", ca: "ca" } : {},
+  );
+  const transport = httpTransport({ url, credential: credentialWith("join"), clock });
   const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
-  transport.renew("join", "wish");
+  transport.renew("wish");
   await transport.join({ host: "h1", ...facts });
   transport.reconnect();
   await transport.snapshot();
   assert.deepEqual(asked, [
-    { line: "POST /v1/hosts/h1/join", token: "join", body: { ...facts, token: "wish" } },
+    { line: "POST /v1/hosts/h1/join", token: "join", body: { ...facts, csr: "csr h1 wish" } },
     { line: "GET /v1/snapshot", token: "next" },
   ]);
 });
 
 test("an agent's detach that is refused for any other reason is refused", async (t) => {
   const { url } = await scripted(t, () => new Fault("forbidden", { what: "not yours", fix: "ask" }));
-  await assert.rejects(httpTransport({ url, token: "own", clock }).detach("e1"), fault("forbidden"));
+  await assert.rejects(
+    httpTransport({ url, credential: credentialWith("own"), clock }).detach("e1"),
+    fault("forbidden"),
+  );
 });
 
 test("the agent's socket: attach, list, detach, status", async (t) => {

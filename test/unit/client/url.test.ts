@@ -10,17 +10,23 @@ const servers: Server[] = [];
 after(() => servers.forEach((server) => server.close()));
 
 test("an address without a scheme, or with what nobody reads, is refused with what was meant", () => {
-  for (const good of ["http://10.0.0.1:7474", "https://weft.example", "http://[fd00::1]:7474/", "unix:/run/weft.sock"])
+  for (const good of [
+    "https://10.0.0.1:7474",
+    "https://weft.example",
+    "https://[fd00::1]:7474/",
+    "unix:/run/weft.sock",
+  ])
     assert.equal(serverUrl(good, "--server"), good);
   for (const [bad, fix] of [
-    ["10.0.0.1:7474", /did you mean http:\/\/10.0.0.1:7474\?/],
-    ["localhost:7474", /did you mean http:\/\/localhost:7474\?/],
-    ["[fd00::1]:7474", /did you mean http:\/\/\[fd00::1\]:7474\?/],
+    ["10.0.0.1:7474", /did you mean https:\/\/10.0.0.1:7474\?/],
+    ["localhost:7474", /did you mean https:\/\/localhost:7474\?/],
+    ["[fd00::1]:7474", /did you mean https:\/\/\[fd00::1\]:7474\?/],
     ["10.0.0.1:99999", /write it like/],
     ["tcp://10.0.0.1:7474", /write it like/],
     ["/run/weft.sock", /write it like/],
-    ["http://me:secret@10.0.0.1:7474", /write http:\/\/10.0.0.1:7474/],
+    ["http://me:secret@10.0.0.1:7474", /write https:\/\/10.0.0.1:7474/],
     ["http://10.0.0.1:7474/?host=h1", /"\?host=h1" means nothing here/],
+    ["http://10.0.0.1:7474", /servers speak TLS only.*write https:\/\/10.0.0.1:7474/],
     ["", /write it like/],
   ] as const)
     assert.throws(
@@ -61,7 +67,7 @@ test("TLS to a port without it, and the other way round, are named", async () =>
   // A fatal alert, unexpected_message: what OpenSSL says to `GET /`.
   const tls = await answering(Uint8Array.of(0x15, 3, 1, 0, 2, 2, 0x0a));
   for (const [url, why] of [
-    [`https://127.0.0.1:${clear}`, /speaks no TLS.*http:\/\//],
+    [`https://127.0.0.1:${clear}`, /speaks no TLS/],
     [`http://127.0.0.1:${tls}`, /not HTTP.*https:\/\//],
   ] as const) {
     const client = httpClient({ url, name: "the server", fix: "check the address" });

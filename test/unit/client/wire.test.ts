@@ -12,6 +12,7 @@ import { Fault, type Reason } from "../../../src/model/fault.ts";
 import { openSqliteStore } from "../../../src/store/sqlite.ts";
 import { Mirror } from "../../../src/client/mirror.ts";
 import { serverClient } from "../../../src/client/server.ts";
+import { certificateOf, certifier, credentialWith } from "../api/certificates.ts";
 import { httpTransport } from "../../../src/client/transportHttp.ts";
 
 const clock: Clock = {
@@ -34,10 +35,10 @@ async function serving(t: TestContext): Promise<Server> {
     file: join(directory, "store.db"),
     async start() {
       const store = openSqliteStore(join(directory, "store.db"));
-      const control = await Control.open(store, { clock });
+      const control = await Control.open(store, { clock, certifier });
       await control.setToken("admin", TOKENS.admin);
       await control.setToken("join", TOKENS.join);
-      const api = createApi(control, { clock, version: "test" });
+      const api = createApi(control, { clock, version: "test", certificateOf });
       await api.listen({ path: socket });
       stop = async () => {
         await api.close();
@@ -101,24 +102,27 @@ test("a person writes, reads, plans and deletes", async (t) => {
   await assert.rejects(serverClient({ url, token: "wrong" }).status(), refusal("token-wrong"));
 });
 
-test("a join whose answer was lost can be repeated; from then on the host has its own token", async (t) => {
+test("a join whose answer was lost can be repeated; from then on the host has a certificate", async (t) => {
   const { url } = await serving(t);
   const claim = { host: "h1", ...FACTS };
-  await httpTransport({ url, token: TOKENS.join, proposed: TOKENS.own, clock }).join(claim);
-  const transport = httpTransport({ url, token: TOKENS.join, proposed: TOKENS.own, clock });
+  await httpTransport({ url, credential: credentialWith(TOKENS.join, "own"), clock }).join(claim);
+  const transport = httpTransport({ url, credential: credentialWith(TOKENS.join, "own"), clock });
   t.after(() => transport.close());
-  assert.equal((await transport.join(claim)).token, TOKENS.own);
+  assert.equal((await transport.join(claim)).certificate, "cert-h1.own");
   assert.deepEqual(
     (await transport.snapshot()).hosts.map(({ name }) => name),
     ["h1"],
   );
-  await assert.rejects(httpTransport({ url, token: TOKENS.join, clock }).join(claim), refusal("host-claimed"));
+  await assert.rejects(
+    httpTransport({ url, credential: credentialWith(TOKENS.join, "another"), clock }).join(claim),
+    refusal("host-claimed"),
+  );
   await transport.detach("nobody.eth0");
 });
 
 test("a mirror follows over HTTP, and over a restart of the server", async (t) => {
   const server = await serving(t);
-  const transport = httpTransport({ url: server.url, token: TOKENS.join, clock });
+  const transport = httpTransport({ url: server.url, credential: credentialWith(TOKENS.join, "own"), clock });
   const admin = serverClient({ url: server.url, token: TOKENS.admin });
   await transport.join({ host: "h1", ...FACTS });
   const stop = new AbortController();
@@ -146,7 +150,7 @@ test("a mirror follows over HTTP, and over a restart of the server", async (t) =
 
 test("a server whose disk lost its last writes is not followed, although it goes on further", async (t) => {
   const server = await serving(t);
-  const transport = httpTransport({ url: server.url, token: TOKENS.join, clock });
+  const transport = httpTransport({ url: server.url, credential: credentialWith(TOKENS.join, "own"), clock });
   const admin = serverClient({ url: server.url, token: TOKENS.admin });
   t.after(() => (transport.close(), admin.close()));
   await transport.join({ host: "h1", ...FACTS });

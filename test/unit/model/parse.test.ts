@@ -137,8 +137,9 @@ test("a host's claim and report: its prefixes become the networks they cover", (
       hostPrefixes: ["10.0.0.0/24", "0.0.0.0/0", "fe80::/64"],
     },
   });
-  assert.equal(parseJoin("h1", { ...claim, token: "x".repeat(32) }).token, "x".repeat(32));
-  refusal("request-invalid", /token/, () => parseJoin("h1", { ...claim, token: "short" }));
+  assert.equal(parseJoin("h1", { ...claim, csr: "x" }).csr, "x");
+  refusal("request-invalid", /csr/, () => parseJoin("h1", { ...claim, csr: "" }));
+  refusal("request-invalid", /token/, () => parseJoin("h1", { ...claim, token: "x".repeat(32) }));
   refusal("mtu-invalid", /underlayMtu/, () => parseJoin("h1", { ...claim, underlayMtu: 100 }));
   refusal("name-invalid", /cannot be the name of a host/, () => parseJoin("h/1", claim), "name");
   refusal(

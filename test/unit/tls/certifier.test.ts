@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { Fault } from "../../../src/model/fault.ts";
 import * as certifier from "../../../src/tls/certifier.ts";
+import { newKey } from "../../../src/tls/key.ts";
 import * as names from "../../../src/tls/names.ts";
 
 const NOW = Date.now();
@@ -17,9 +18,9 @@ const years = { fromMs: NOW - DAY, toMs: NOW + 3650 * DAY };
 const [old, fresh, other] = await Promise.all(["old", "new", "other"].map((name) => certifier.newCa(name, years)));
 assert(old !== undefined && fresh !== undefined && other !== undefined);
 const cross = await certifier.crossSigned(fresh, old);
-const serverKey = certifier.newKey();
+const serverKey = newKey();
 const server = await certifier.serverCertificate(serverKey, ["127.0.0.1", "::1", "box.lab"], fresh, week);
-const hostKey = certifier.newKey();
+const hostKey = newKey();
 const request = await certifier.readRequest(await certifier.requestFor("h1", hostKey));
 
 /** While the CA is rotated: the server's certificate is by the new one, and both are trusted. */

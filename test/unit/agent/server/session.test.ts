@@ -38,6 +38,8 @@ function lineWith(options: Partial<SessionOptions> = {}) {
     reclaimAfterMs: undefined as number | undefined,
     suspectAfterMs: undefined as number | undefined,
     save: undefined as Error | undefined,
+    /** A certificate is due. */
+    isDue: false,
     /** How long the server takes to answer. */
     answerMs: 0,
   };
@@ -54,7 +56,7 @@ function lineWith(options: Partial<SessionOptions> = {}) {
       joins.push({ atMs: clock.nowMs() - startMs, underlay: claim.underlay });
       if (says.answerMs > 0) await clock.sleep(says.answerMs);
       if (says.join !== undefined) throw says.join;
-      return { cluster: "c", token: "t", host: undefined as never, ...heard() };
+      return { cluster: "c", host: undefined as never, ...heard() };
     },
     report: async (report: HostReport) => {
       reports.push({ atMs: clock.nowMs() - startMs, report });
@@ -62,6 +64,7 @@ function lineWith(options: Partial<SessionOptions> = {}) {
       if (says.report !== undefined) throw says.report;
       return heard();
     },
+    isDue: () => says.isDue,
     reconnect: () => void reconnects++,
   } as unknown as Transport;
   const followed = { isSynced: false, problem: undefined as Fault | undefined, runs: 0, end: () => undefined as void };
@@ -347,7 +350,7 @@ test("an identity that the disk refuses is kept with a later heartbeat, without 
   assert.deepEqual([kept.length, joins.length, reports.length], [0, 1, 3]);
   says.save = undefined;
   await clock.advance(11_000);
-  assert.deepEqual([kept.map(({ token }) => token), joins.length], [["t"], 1]);
+  assert.deepEqual([kept.map(({ cluster }) => cluster), joins.length], [["c"], 1]);
   await clock.advance(30_000);
   assert.equal(kept.length, 1, "once");
   await end();

@@ -28,7 +28,7 @@ describe("the state directory", () => {
   });
   afterEach(() => rmSync(dirname(dirname(directory)), { recursive: true, force: true }));
   const open = () => openDisk(directory, realFiles);
-  const IDENTITY = { host: "h1", cluster: "c", token: "first" };
+  const IDENTITY = { host: "h1", cluster: "c", key: "first" };
 
   test("is made, for its own user alone, and one that cannot be made is told", () => {
     assert.equal(open().journalPath, join(directory, "attachments.ndjson"));
@@ -44,6 +44,7 @@ describe("the state directory", () => {
       [undefined, undefined, undefined, undefined, []],
     );
     disk.saveIdentity(IDENTITY);
+    disk.saveCertificate({ certificate: "c", ca: "b" });
     disk.saveBlockLease({ reclaimAfterMs: 5 });
     await disk.saveSnapshot({ ...emptySnapshot("c"), revision: 3 });
     assert.equal(
@@ -56,7 +57,7 @@ describe("the state directory", () => {
     assert.deepEqual([again.proposed(), again.blockLease()], ["second", { reclaimAfterMs: 5 }]);
     assert.deepEqual(again.snapshot(), { ...emptySnapshot("c"), revision: 3 });
     const names = readdirSync(directory).sort();
-    assert.deepEqual(names, ["identity.json", "proposal.json", "snapshot.json", "standing.json"]);
+    assert.deepEqual(names, ["certificate.json", "identity.json", "proposal.json", "snapshot.json", "standing.json"]);
     for (const name of names) assert.equal(statSync(join(directory, name)).mode & 0o777, 0o600, name);
   });
 
@@ -82,23 +83,19 @@ describe("the state directory", () => {
   test("a next credential is the one that was proposed and never answered, else a new one", () => {
     const next = (...refused: readonly string[]) => open().nextProposal(() => "new", new Set(refused));
     assert.equal(next(), "new", "nothing was proposed");
-    const cases: readonly (readonly [
-      proposed: string,
-      token: string | undefined,
-      refused: readonly string[],
-      string,
-    ])[] = [
-      ["kept", undefined, [], "kept"],
-      ["kept", "first", ["other"], "kept"],
-      ["kept", "first", ["kept"], "new"],
-      ["kept", undefined, ["kept"], "new"],
-      ["kept", "kept", [], "new"],
-    ];
-    for (const [proposed, token, refused, expected] of cases) {
+    const cases: readonly (readonly [proposed: string, key: string | undefined, refused: readonly string[], string])[] =
+      [
+        ["kept", undefined, [], "kept"],
+        ["kept", "first", ["other"], "kept"],
+        ["kept", "first", ["kept"], "new"],
+        ["kept", undefined, ["kept"], "new"],
+        ["kept", "kept", [], "new"],
+      ];
+    for (const [proposed, key, refused, expected] of cases) {
       rmSync(directory, { recursive: true });
       open().nextProposal(() => proposed, new Set());
-      if (token !== undefined) open().saveIdentity({ ...IDENTITY, token });
-      assert.equal(next(...refused), expected, JSON.stringify([proposed, token, refused]));
+      if (key !== undefined) open().saveIdentity({ ...IDENTITY, key });
+      assert.equal(next(...refused), expected, JSON.stringify([proposed, key, refused]));
       assert.equal(open().proposed(), expected);
     }
   });
@@ -112,10 +109,11 @@ describe("the state directory", () => {
         [],
         "x",
         { host: "h", cluster: "c" },
-        { ...IDENTITY, token: "" },
+        { ...IDENTITY, key: "" },
         { ...IDENTITY, host: 3 },
       ],
-      "proposal.json": [3, {}, [], { token: 3 }, { token: "" }],
+      "proposal.json": [3, {}, [], { key: 3 }, { key: "" }],
+      "certificate.json": [3, {}, { certificate: "c" }, { certificate: "", ca: "b" }, { certificate: "c", ca: 3 }],
       "standing.json": [
         3,
         [],
@@ -144,6 +142,7 @@ describe("the state directory", () => {
         const disk = open();
         const text = JSON.stringify(value);
         writeFileSync(join(directory, name), text);
+        assert.equal(disk.certificate(), undefined);
         const read = [disk.identity(), disk.proposed(), disk.blockLease(), disk.snapshot()];
         const unsure = name === "standing.json" ? { isUnsure: true } : undefined;
         assert.deepEqual(read, [undefined, undefined, unsure, undefined], `${name}: ${text}`);
@@ -158,13 +157,15 @@ describe("the state directory", () => {
   test("what an earlier version wrote, without a checksum and without what it did not know, is whole", () => {
     const right: Readonly<Record<string, unknown>> = {
       "identity.json": IDENTITY,
-      "proposal.json": { token: "t" },
+      "proposal.json": { key: "t" },
+      "certificate.json": { certificate: "c", ca: "b" },
       "standing.json": { ended: { reason: "host-reclaimed", detail: { what: "w", fix: "f" } }, isUnsure: true },
       "snapshot.json": { cluster: "c", revision: 4, networks: [], history: "x" },
     };
     const disk = open();
     for (const [name, value] of Object.entries(right)) writeFileSync(join(directory, name), JSON.stringify(value));
     assert.deepEqual([disk.identity(), disk.proposed(), disk.blockLease()], [IDENTITY, "t", right["standing.json"]]);
+    assert.deepEqual(disk.certificate(), right["certificate.json"]);
     assert.deepEqual(disk.snapshot(), { ...emptySnapshot("c"), ...(right["snapshot.json"] as object) });
     assert.deepEqual(disk.troubles(), []);
   });

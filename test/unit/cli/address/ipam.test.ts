@@ -14,6 +14,7 @@ import { Control } from "../../../../src/control/control.ts";
 import type { Ask, CheckReport, Inventory } from "../../../../src/model/check.ts";
 import { problemOf } from "../../../../src/model/fault.ts";
 import type { SpaceMap } from "../../../../src/model/map.ts";
+import { certificateOf, certifier, credentialWith } from "../../api/certificates.ts";
 import { openMemoryStore } from "../../../../src/store/memory.ts";
 
 const WEFT = join(import.meta.dirname, "../../../../bin/weft");
@@ -24,10 +25,10 @@ const clock = {
   monotonicMs: () => performance.now(),
   sleep: (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, { signal }).catch(() => undefined),
 };
-const control = await Control.open(openMemoryStore(), { clock });
-const api = createApi(control, { clock, version: "9.9.9" });
+const control = await Control.open(openMemoryStore(), { clock, certifier });
+const api = createApi(control, { clock, version: "9.9.9", certificateOf });
 const server = createServer((...args) => api.routing(...args));
-const transport = httpTransport({ url: `unix:${socket}`, token: "j".repeat(40), clock });
+const transport = httpTransport({ url: `unix:${socket}`, credential: credentialWith("j".repeat(40)), clock });
 const stop = new AbortController();
 
 const nothing: Inventory = { host: "h1", revision: 0, entries: [], ports: [], busy: [], telling: false };

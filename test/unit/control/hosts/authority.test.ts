@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Authority } from "../../../../src/control/hosts/authority.ts";
 import { openMemoryStore } from "../../../../src/store/memory.ts";
 import * as certifier from "../../../../src/tls/certifier.ts";
+import { newKey } from "../../../../src/tls/key.ts";
 import { certificatesIn, pinOfPem } from "../../../../src/tls/names.ts";
 
 const NOW = 1_800_000_000_000;
@@ -22,7 +23,7 @@ async function opened() {
   return { store, open, authority, keep };
 }
 
-const csrOf = (host: string) => certifier.requestFor(host, certifier.newKey());
+const csrOf = (host: string) => certifier.requestFor(host, newKey());
 const issuedBy = async (authority: Authority, host: string) =>
   new X509Certificate((await authority.issue(await authority.read(await csrOf(host), host))).certificate);
 
@@ -60,7 +61,7 @@ test("rotated: both are trusted, hosts that lack the new one are named, and the 
   assert.equal(authority.issuerOf(before), first);
   const after = await issuedBy(authority, "h1");
   assert.equal(authority.issuerOf(after), authority.pin);
-  const { chain } = await authority.serverCertificate(certifier.newKey(), ["127.0.0.1"]);
+  const { chain } = await authority.serverCertificate(newKey(), ["127.0.0.1"]);
   assert.deepEqual(certificatesIn(chain).slice(1).map(pinOfPem), [authority.pin, first]);
 
   await store.commit([], authority.heard("h1", authority.pin));

@@ -1,0 +1,108 @@
+// By what a caller proves who it is: a bearer token, or the certificate of a host. TLS lets every caller in; what a
+// certificate is worth is judged here at each request, because it may end, and its host be removed, while the
+// connection stays open.
+import type { X509Certificate } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { TLSSocket } from "node:tls";
+import { credentialOfKey } from "../control/hosts/credentials.ts";
+import type { Authority } from "../control/hosts/authority.ts";
+import type { Control } from "../control/control.ts";
+import type { Caller } from "../control/write.ts";
+import { Fault } from "../model/fault.ts";
+import { pinOf } from "../tls/names.ts";
+
+/** A certificate that a caller has shown. */
+export type Certificate = {
+  readonly host: string;
+  /** Of its key: the server knows hosts by it. */
+  readonly pin: string;
+  /** The trusted CA that has signed it, by its pin. */
+  readonly issuer: () => string | undefined;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Why TLS does not believe it. */
+  readonly doubt?: string;
+};
+export type Shown = { readonly token?: string; readonly certificate?: Certificate };
+
+const seen = new WeakMap<TLSSocket, Certificate | undefined>();
+
+/** The certificate of the connection by which a request came. */
+export function certificateOf({ socket }: IncomingMessage, authority: Authority | undefined): Certificate | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  if (!seen.has(socket)) seen.set(socket, read(socket, authority));
+  return seen.get(socket);
+}
+
+function read(socket: TLSSocket, authority: Authority | undefined): Certificate | undefined {
+  const certificate: X509Certificate | undefined = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  return {
+    host: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
+    pin: pinOf(certificate),
+    issuer: () => authority?.issuerOf(certificate),
+    fromMs: certificate.validFromDate.getTime(),
+    toMs: certificate.validToDate.getTime(),
+    ...(socket.authorized ? {} : { doubt: String(socket.authorizationError) }),
+  };
+}
+
+/**
+ * Who asks. A token counts before a certificate, because a host that joins anew may still show an old one. With
+ * `mayConvert` a host may show the token of an earlier build.
+ */
+export function callerOf(
+  control: Control,
+  { token, certificate, from }: Shown & { readonly from: string },
+  nowMs: number,
+  mayConvert = false,
+): Caller {
+  if (token !== undefined || certificate === undefined) {
+    const caller = control.caller(token, from);
+    const { identity } = caller;
+    // A control plane without a CA has given hosts tokens.
+    if (identity.role !== "host" || mayConvert || control.authority === undefined) return caller;
+    throw new Fault("token-wrong", {
+      what: `host "${identity.host}" shows the token of an earlier build`,
+      why: "hosts prove who they are with a certificate",
+      fix: "restart its agent, as a build of this version",
+    });
+  }
+  checkCertificate(certificate, nowMs);
+  const identity = control.identify(credentialOfKey(certificate.pin));
+  if (identity.role === "host" && identity.host === certificate.host)
+    return { identity, credential: "host certificate", from };
+  throw refusal(`it is for "${certificate.host.slice(0, 100)}", and the server knows another host by its key`);
+}
+
+/** What control knows the caller by, for a join. */
+export function credentialOf({ token, certificate }: Shown): string | undefined {
+  return token ?? (certificate === undefined ? undefined : credentialOfKey(certificate.pin));
+}
+
+const DOUBTS: Readonly<Record<string, string>> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "it is of another cluster's CA, or of one that was dropped",
+  UNABLE_TO_GET_ISSUER_CERT: "it is of another cluster's CA, or of one that was dropped",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "it is of another cluster's CA, or of one that was dropped",
+  SELF_SIGNED_CERT_IN_CHAIN: "it is of another cluster's CA",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "it is signed by itself, not by the cluster's CA",
+  INVALID_PURPOSE: "it is not one of a host",
+};
+
+function checkCertificate({ fromMs, toMs, doubt, issuer }: Certificate, nowMs: number): void {
+  const clock = `the server's clock says ${new Date(nowMs).toISOString()}`;
+  if (nowMs > toMs) throw refusal(`it has expired at ${new Date(toMs).toISOString()}, and ${clock}`);
+  if (nowMs < fromMs) throw refusal(`it is valid from ${new Date(fromMs).toISOString()} on, and ${clock}`);
+  // Said of the time of the handshake.
+  const isOfTime = doubt === "CERT_HAS_EXPIRED" || doubt === "CERT_NOT_YET_VALID";
+  if (doubt !== undefined && !isOfTime) throw refusal(DOUBTS[doubt] ?? doubt);
+  if (issuer() === undefined) throw refusal("it is of a CA that is not trusted, or no more");
+}
+
+function refusal(why: string): Fault {
+  return new Fault("certificate-refused", {
+    what: "the server does not take this certificate",
+    why,
+    fix: "set the clock that is wrong; or start the agent with a new join token: `weft host token create`",
+  });
+}

@@ -1,0 +1,150 @@
+// The server's side of TLS: its certificate, made anew before it expires and when the CA is rotated; and one that an
+// administrator gives for people's browsers, which is read again when its file changes. Agents and the CLI ask for the
+// name SERVER_NAME and get the cluster's own, whatever else there is.
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createServer, type Server } from "node:https";
+import type { RequestListener } from "node:http";
+import { hostname, networkInterfaces } from "node:os";
+import { createSecureContext, type SecureContext } from "node:tls";
+import type { Authority } from "../control/hosts/authority.ts";
+import type { Files } from "../files/files.ts";
+import { Fault } from "../model/fault.ts";
+import { newKey } from "../tls/key.ts";
+import { certificatesIn, SERVER_NAME, TLS_VERSION } from "../tls/names.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/** Files of a certificate with its chain, and of its key. */
+export type GivenFiles = { readonly cert: string; readonly key: string };
+type Options = Pick<Surroundings, "clock" | "log"> & {
+  readonly authority: Authority;
+  /** The address to listen on: people who use it find it in the certificate. */
+  readonly address: string;
+  readonly given?: GivenFiles;
+  readonly files: Files;
+};
+
+const LOOK_EVERY_MS = 10_000;
+
+export class TlsListener {
+  readonly #options: Options;
+  readonly #key = newKey();
+  #server: Server | undefined;
+  #untilMs = 0;
+  #own: { readonly cert: string; readonly ca: string } | undefined;
+  #given: { readonly text: string; readonly context: SecureContext } | undefined;
+  #problem: string | undefined;
+
+  /** Throws a Fault if the files that were given do not fit. */
+  static async open(options: Options): Promise<TlsListener> {
+    const listener = new TlsListener(options);
+    listener.#readGiven();
+    await listener.#renew();
+    options.authority.onChange(() => void listener.#renew().catch((error: unknown) => listener.#say(String(error))));
+    return listener;
+  }
+
+  private constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** For the API's `listener`. Every client is let in here: what a certificate is worth is judged at each request. */
+  readonly serve = (handler: RequestListener): Server => {
+    const server = createServer(
+      {
+        ...this.#context(),
+        requestCert: true,
+        rejectUnauthorized: false,
+        // A claims request does not end.
+        requestTimeout: 0,
+        SNICallback: (name, done) => done(null, name === SERVER_NAME ? undefined : this.#given?.context),
+      },
+      handler,
+    );
+    this.#server = server;
+    return server;
+  };
+
+  /** Renews what expires, and reads the given files again, until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_EVERY_MS, signal);
+      if (signal.aborted) return;
+      try {
+        this.#readGiven();
+        if (clock.nowMs() > this.#untilMs) await this.#renew();
+        this.#say(undefined);
+      } catch (error) {
+        this.#say(error instanceof Error ? error.message : String(error));
+      }
+    }
+  }
+
+  /** The certificate that was there before is used on. */
+  #say(problem: string | undefined): void {
+    if (problem !== undefined && problem !== this.#problem) this.#options.log("certificate", { problem });
+    this.#problem = problem;
+  }
+
+  async #renew(): Promise<void> {
+    const { authority, clock, address } = this.#options;
+    const names = [...new Set(["localhost", hostname(), address, ...ownAddresses()])].filter(isName);
+    const nowMs = clock.nowMs();
+    const { chain, untilMs } = await authority.serverCertificate(this.#key, names);
+    this.#own = { cert: chain, ca: authority.bundle };
+    this.#untilMs = nowMs + ((untilMs - nowMs) * 2) / 3;
+    this.#server?.setSecureContext(this.#context());
+  }
+
+  #context() {
+    return { key: this.#key, ...this.#own, ...TLS_VERSION };
+  }
+
+  #readGiven(): void {
+    const { given, files } = this.#options;
+    if (given === undefined) return;
+    const text = textIn(files, given.cert, "--tls-cert") + textIn(files, given.key, "--tls-key");
+    if (text === this.#given?.text) return;
+    this.#given = { text, context: this.#contextOf(given) };
+    if (this.#own !== undefined) this.#options.log("certificate read again", { file: given.cert });
+  }
+
+  #contextOf(given: GivenFiles): SecureContext {
+    const cert = textIn(this.#options.files, given.cert, "--tls-cert");
+    const key = textIn(this.#options.files, given.key, "--tls-key");
+    const nowMs = this.#options.clock.nowMs();
+    try {
+      const certificate = new X509Certificate(certificatesIn(cert)[0] ?? "");
+      if (!certificate.checkPrivateKey(createPrivateKey(key))) throw new Error("the key is not the certificate's");
+      if (certificate.validToDate.getTime() < nowMs)
+        throw new Error(`it has expired at ${certificate.validToDate.toISOString()}`);
+      return createSecureContext({ cert, key, ...TLS_VERSION });
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const fix = "give --tls-cert a certificate with its chain, and --tls-key its key, both in PEM";
+      const what = "the certificate that was given cannot be used";
+      throw new Fault("request-invalid", { what, where: given.cert, why, fix }, { cause });
+    }
+  }
+}
+
+function textIn(files: Files, path: string, where: string): string {
+  try {
+    return files.read(path);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const fix = `give ${where} a file that this user may read`;
+    throw new Fault("request-invalid", { what: `${path} cannot be read`, where, why, fix }, { cause });
+  }
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all = []) =>
+    all.filter(({ scopeid = 0 }) => scopeid === 0).map(({ address }) => address),
+  );
+}
+
+/** What a certificate can name. */
+function isName(name: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9.-]*$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$/.test(name) && name !== "::";
+}
