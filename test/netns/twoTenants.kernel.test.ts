@@ -67,7 +67,7 @@ describe("two tenants with networks of private-ipv4", { skip: whyNoKernelTests()
       ]);
       let heard = "";
       let act: () => Promise<unknown> = async () => {
-        assert(await cluster.pings(of(sender, "h1"), address, 5));
+        assert(await cluster.pings(of(sender, "h1"), address, 5, 10_000));
         await cluster.pings(of(sender, "h1"), OUTSIDE, 2);
       };
       for (const { netns, dev } of ears) {

@@ -102,10 +102,21 @@ export async function packetsAt(
   try {
     await until("tcpdump listens", async () => notes.includes("listening on"));
     await during(() => seen);
-    // What it has read it prints; what it has not is lost with it.
-    let before = -1;
-    const isQuiet = async () => seen.length === before || ((before = seen.length), false);
-    await until("tcpdump is quiet", isQuiet, 1000).catch(() => undefined);
+    // What it has read it prints; what it has not is lost with it. It tells its counts when it gets this signal, and
+    // reads what there is before.
+    let before = "";
+    const isQuiet = async () => {
+      const now = `${seen.length} ${/\d+ packets? captured.*/.exec(notes)?.[0] ?? ""}`;
+      const isSame = now === before && now.includes("captured");
+      if (!now.includes("captured")) return false;
+      before = now;
+      notes = "";
+      child.kill("SIGUSR1");
+      return isSame;
+    };
+    notes = "";
+    child.kill("SIGUSR1");
+    await until("tcpdump has read all", isQuiet, 5000).catch(() => undefined);
   } finally {
     child.kill("SIGINT");
     await ended;
@@ -291,15 +302,15 @@ export class Cluster extends Layout {
   }
 
   /** Whether all of `count` pings come back; the first may have to wait for the peer's agent. */
-  async pings(from: Workload | string, to: string, count = 1): Promise<boolean> {
-    return echoes(netnsOf(from), to, { count });
+  async pings(from: Workload | string, to: string, count = 1, waitMs = 1_000): Promise<boolean> {
+    return echoes(netnsOf(from), to, { count, waitMs });
   }
 
   /** Polls until all of `count` pings come back: what was just built or repaired may take its time. */
   async reaches(from: Workload | string, to: string, count = 1): Promise<true> {
     const name = typeof from === "string" ? from : from.endpoint;
     const netns = netnsOf(from);
-    return until(`${name} reaches ${to}`, async () => (await echoes(netns, to, { count, waitMs: 300 })) && true);
+    return until(`${name} reaches ${to}`, async () => (await echoes(netns, to, { count, waitMs: 1_000 })) && true);
   }
 
   async close(): Promise<void> {

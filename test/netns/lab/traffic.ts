@@ -5,11 +5,16 @@ import { join } from "node:path";
 import { IS_GUEST } from "../../guest/inGuest.ts";
 import { type Cluster, must, until, type Workload } from "./cluster.ts";
 
-/** The longest time in milliseconds that a stream may stand still: a lost segment is sent again after 200 and more. */
+/**
+ * The longest time in milliseconds that a stream may stand still: a lost segment is sent again after 200 and more.
+ * Beside that, twice the longest time that this process itself had to wait for a processor meanwhile.
+ */
 const STALL_MS = Number(process.env["WEFT_STALL_MS"] ?? (IS_GUEST ? 2_000 : 500));
 
 /** Between two datagrams. A guest at 1 kHz has little time for anything else. */
 const PERIOD_MS = Number(process.env["WEFT_TRAFFIC_MS"] ?? (IS_GUEST ? 5 : 1));
+
+const LOOK_MS = 10;
 
 type Process = { readonly what: string; readonly child: ChildProcess; said: string; readonly ended: Promise<unknown> };
 
@@ -17,6 +22,8 @@ export class Traffic {
   readonly #program: string;
   readonly #processes: Process[] = [];
   #port = 7000;
+  #lateMs = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   private constructor(program: string) {
     this.#program = program;
@@ -29,7 +36,24 @@ export class Traffic {
     return new Traffic(program);
   }
 
+  #watchLateness(): void {
+    if (this.#timer !== undefined) return;
+    let lastMs = performance.now();
+    this.#lateMs = 0;
+    this.#timer = setInterval(() => {
+      const nowMs = performance.now();
+      this.#lateMs = Math.max(this.#lateMs, nowMs - lastMs - LOOK_MS);
+      lastMs = nowMs;
+    }, LOOK_MS);
+  }
+
+  #unwatch(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
   async #start(what: string, { netns }: Workload, ...words: readonly string[]): Promise<void> {
+    this.#watchLateness();
     const argv = ["--pdeathsig", "KILL", "nsenter", `--net=/run/netns/${netns}`, this.#program, ...words];
     const env = { ...process.env, WEFT_TRAFFIC_MS: String(PERIOD_MS) };
     const child = spawn("setpriv", argv, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -68,6 +92,7 @@ export class Traffic {
 
   /** Ends what a test that failed has left. */
   kill(): void {
+    this.#unwatch();
     for (const { child } of this.#processes) child.kill("SIGKILL");
     this.#processes.length = 0;
   }
@@ -79,6 +104,7 @@ export class Traffic {
       for (const { child, what } of some) if (!what.includes("takes")) child.kill("SIGTERM");
       await Promise.all(some.map(({ ended }) => ended));
     }
+    this.#unwatch();
     const told = new Map(this.#processes.map(({ what, said }) => [what, said.replace("ready", "").trim()]));
     this.#processes.length = 0;
     const bytes = [...told].flatMap(([, text]) => /^bytes (\d+)/.exec(text)?.[1] ?? []);
@@ -88,7 +114,7 @@ export class Traffic {
     assert.deepEqual(wrong, []);
     const stalls = [...told].flatMap(([what, text]) => {
       const ms = Number(/ stalled (\d+)$/.exec(text)?.[1] ?? 0);
-      return ms > STALL_MS ? [`${what}: ${ms} ms`] : [];
+      return ms > STALL_MS + 2 * this.#lateMs ? [`${what}: ${ms} ms (this process: ${this.#lateMs} ms)`] : [];
     });
     assert.deepEqual(stalls, [], "a stream stood still");
     for (let i = 0; i < bytes.length; i += 2) assert.equal(bytes[i], bytes[i + 1], "what was given was taken");
