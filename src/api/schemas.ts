@@ -22,6 +22,7 @@ import {
 import { Access, LockLevel } from "../model/rights.ts";
 import { Text, Texts, optional, strictObject } from "../model/schema.ts";
 import { SelectRequest, Selected } from "../model/selection.ts";
+import { OwnedQuota } from "../model/quota.ts";
 import * as status from "../model/status.ts";
 
 const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
@@ -143,6 +144,24 @@ export const SCHEMAS = {
   PreflightRequest: preflight.PreflightRequest,
   PreflightReport: preflight.PreflightReport,
   SpaceMap,
+  Quotas: strictObject({
+    items: Type.Array(
+      strictObject({
+        kind: Type.Union([Type.Literal("user"), Type.Literal("usergroup")]),
+        name: Type.String(),
+        quota: OwnedQuota,
+        used: strictObject({
+          networks: Count,
+          reservations: Count,
+          endpoints: Count,
+          leases: Count,
+          leasesIn: Type.Array(strictObject({ network: Type.String(), leases: Count })),
+          inbound: Count,
+          outbound: Count,
+        }),
+      }),
+    ),
+  }),
   SelectRequest,
   Selected,
   AuditRecord,

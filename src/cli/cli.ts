@@ -166,6 +166,11 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       load: () => import("./login/user.ts"),
     },
     {
+      name: "quota",
+      about: "how much users and groups of users may own, and do: set, show",
+      load: () => import("./login/quota.ts"),
+    },
+    {
       name: "context",
       about: "the clusters that you work with: list, use, add, remove",
       load: () => import("./login/context.ts"),

@@ -12,6 +12,7 @@ import type { LeaseRecord } from "../model/lease.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { Change, ChangeSet, Kind, Migration, Move, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { SelectRequest, Selected } from "../model/selection.ts";
+import type { OwnedQuota } from "../model/quota.ts";
 import type { ClusterStatus } from "../model/status.ts";
 import { type Ask, askWith, type Call, httpClient, type HttpClient, itemsAt, type Peer } from "./http.ts";
 import type { Trust } from "./tls.ts";
@@ -64,6 +65,14 @@ type AuditPage = { readonly items: readonly AuditRecord[]; readonly reached: num
 const CHECK_TIMEOUT_MS = 90_000;
 const VERIFY_TIMEOUT_MS = 300_000;
 const PREFLIGHT_TIMEOUT_MS = 20_000;
+
+type Owned = Required<Omit<OwnedQuota, "bandwidth">> & { readonly inbound: number; readonly outbound: number };
+type OwnedBy = {
+  readonly kind: "user" | "usergroup";
+  readonly name: string;
+  readonly quota: OwnedQuota;
+  readonly used: Owned;
+};
 
 export type ServerClient = ReturnType<typeof serverClient>;
 
@@ -130,6 +139,8 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
     /** Takes as long as hosts try. */
     preflight: (body: PreflightRequest) =>
       ask<PreflightReport>("POST", "/v1/hosts/preflight", { body, timeoutMs: PREFLIGHT_TIMEOUT_MS }),
+    /** What users and groups own, and may own, of those that one may see. */
+    quotas: () => itemsAt<OwnedBy>(ask, "/v1/quotas"),
     version: () => ask<{ readonly version: string }>("GET", "/v1/version"),
     close: () => http.close(),
   };

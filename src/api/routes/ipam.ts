@@ -1,5 +1,6 @@
 // Routes about the address space: its map, the selection of a network for an attach, the check of store, journals and
 // kernels, and the hosts' answers to it.
+import { quotasFor } from "../../control/admit/quotas.ts";
 import { selectedIn } from "../../control/select/selected.ts";
 import { parseCheck, parseInventory, parseSelect } from "../../model/parse.ts";
 import { type Parts, type Route, hostOnly, jsonOf, missing, viewerOf } from "../route.ts";
@@ -26,6 +27,14 @@ export function ipamRoutes({ control }: Parts): Route[] {
         if (map !== undefined) return { body: map };
         throw missing("network", name);
       },
+    },
+    {
+      method: "GET",
+      path: "/v1/quotas",
+      summary: "What users and groups own, and may own at most, of those that the caller may see.",
+      access: "user",
+      answers: { 200: "Quotas" },
+      handle: async (call) => ({ body: { items: await control.read((view) => quotasFor(view, viewerOf(call))) } }),
     },
     {
       method: "POST",

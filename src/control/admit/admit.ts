@@ -13,6 +13,7 @@ import { commitGroup } from "./group/group.ts";
 import { drainHost, joinHost, setHost } from "./host/host.ts";
 import { advanceConversion } from "./network/convert.ts";
 import { cloneTemplate, instantiate, renameTemplate } from "./network/template.ts";
+import { checkQuotas, isFact } from "./quotas.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
 import { chmod, chown, lock } from "./user/access.ts";
 import { attachAll, attachAnywhere, detach, patchEndpoint } from "./workload/endpoint.ts";
@@ -33,11 +34,12 @@ export function admit(view: View, write: Write, context: Context, by?: Identity)
     const resource = decide(draft, write);
     alignReferences(draft, write);
     const changes = draft.changes();
+    draft.rollback();
+    if (!isFact(view, write)) checkQuotas(view, changes);
     if (resource === undefined) return { changes, created: false };
     const key = keyOfResource(resource);
     const change = changes.find((c) => "put" in c && keyOfResource(c.put) === key);
     const put = change !== undefined && "put" in change ? change.put : undefined;
-    draft.rollback();
     return {
       changes,
       resource: put ?? resource,

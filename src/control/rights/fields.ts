@@ -112,9 +112,9 @@ const FIELD_LEVELS: { readonly [K in WritableKind]: Levels<K> } = {
   securitygroup: { rules: "manage", keepFlows: "manage", commits: "manage", description: "manage" },
   // Its network is looked into: see changedFields().
   template: { network: "manage", inputs: "manage", restricted: "manage", description: "manage" },
-  user: { group: "manage", groups: "manage", enabled: "manage", description: "manage" },
+  user: { group: "manage", groups: "manage", enabled: "manage", quota: "admin", description: "manage" },
   hostcluster: { hosts: "cluster", selector: "cluster", description: "manage" },
-  usergroup: { description: "manage" },
+  usergroup: { quota: "admin", description: "manage" },
   aclrule: { subject: "manage", resource: "manage", rights: "manage" },
 };
 

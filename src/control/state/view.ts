@@ -5,8 +5,10 @@ import { type Family, ipOf, parseCidr } from "../../model/address.ts";
 import { namesHost, prefixesOf } from "../../model/carrying.ts";
 import { isOver } from "../../model/kinds/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
+import type { OwnedQuota } from "../../model/quota.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Host, Key, Kind, Move, Resource, ResourceOf, Vtep } from "../../model/resource.ts";
+import { type Owned, indexOwned } from "./owned.ts";
 import type { Principal } from "./principal.ts";
 import { peersIn } from "../../model/group.ts";
 import { Intervals } from "../../ipam/intervals.ts";
@@ -56,6 +58,9 @@ export type View = NetworkIndexes & {
   readonly vlanOwners: Map<string, Key>;
   readonly vnis: Intervals;
   readonly vrfIndexes: Intervals;
+  readonly owned: Owned;
+  /** Of users and groups that have one, by their keys. */
+  readonly quotas: Map<string, OwnedQuota>;
   /** Users as the rights see them; made when one asks, until a user or an ACL rule changes. */
   readonly principals: Map<string, Principal>;
   /** Lists made from the maps, until the next change of their kind. */
@@ -73,6 +78,8 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     revision,
     moving: new Map(),
     peered: new Map(),
+    owned: new Map(),
+    quotas: new Map(),
     referrers: new Map(),
     networks: new Map(),
     vrfs: new Map(),
@@ -223,6 +230,7 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     indexPrefixes(vrfIndex(view, vrf).prefixes, prefixesOf(network.spec), enters);
     indexPooled(view, network.spec, enters);
     indexReservation(view, network, enters);
+    indexOwned(view, network, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
   },
   host: (view, { name, spec }, enters) => void own(view.underlays, spec.underlay, name, enters),
@@ -235,7 +243,10 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     own(index.vteps, host, vtep, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
   },
-  endpoint: indexEndpoint,
+  endpoint(view, endpoint, enters) {
+    indexEndpoint(view, endpoint, enters);
+    indexOwned(view, endpoint, enters);
+  },
   move(view, move, enters) {
     if (!isOver(move)) own(view.moving, move.spec.endpoint, move, enters);
   },
@@ -246,7 +257,11 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     if (from.vni === undefined || from.vni === to.vni || (!enters && vni === from.vni)) return;
     indexVni(view, from.vni, owner, enters);
   },
-  user: forgetPrincipals,
+  user(view, user, enters) {
+    forgetPrincipals(view);
+    indexQuota(view, user, enters);
+  },
+  usergroup: indexQuota,
   aclrule: forgetPrincipals,
   hold: indexHold,
   freed: indexFreed,
@@ -254,6 +269,10 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     for (const peer of peersIn(spec)) count(view.peered, peer, enters ? 1 : -1);
   },
 };
+
+function indexQuota(view: View, { kind, name, spec }: ResourceOf<"user" | "usergroup">, enters: boolean): void {
+  if (spec.quota !== undefined) own(view.quotas, `${kind}/${name}`, spec.quota, enters);
+}
 
 function forgetPrincipals(view: View): void {
   view.principals.clear();

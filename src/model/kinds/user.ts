@@ -2,6 +2,7 @@
 // the resource.
 import Type from "typebox";
 import { type KindRecord, type Reader, nameMissing } from "../kind.ts";
+import { OwnedQuota } from "../quota.ts";
 import { type Value, Flag, Text, Texts, optional, strictObject } from "../schema.ts";
 import { usergroup } from "./usergroup.ts";
 
@@ -9,6 +10,7 @@ const UserSpec = strictObject({
   group: Text("Its primary group: that of what it makes."),
   groups: optional(Texts("Further groups.")),
   enabled: Flag("Whether it may do anything; default: true."),
+  quota: optional(OwnedQuota),
   description: optional(Type.String()),
 });
 const UserInput = strictObject({ ...UserSpec.properties, enabled: optional(UserSpec.properties.enabled) });

@@ -1,9 +1,10 @@
 // Groups of users.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
+import { OwnedQuota } from "../quota.ts";
 import { optional, strictObject } from "../schema.ts";
 
-const UserGroupSpec = strictObject({ description: optional(Type.String()) });
+const UserGroupSpec = strictObject({ quota: optional(OwnedQuota), description: optional(Type.String()) });
 
 export const usergroup = {
   spec: UserGroupSpec,

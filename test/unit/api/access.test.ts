@@ -146,6 +146,7 @@ GET /v1/leases/history                  admin
 GET /v1/audit                           admin
 GET /v1/audit/{name}                    admin
 GET /v1/audit/verify                    admin
+GET /v1/quotas                          admin
 POST /v1/apply                          admin
 POST /v1/ipam/check                     admin
 POST /v1/hosts/preflight                admin

@@ -46,6 +46,7 @@ PUT /v1/moves/{name} MoveReport => 200 Done
 DELETE /v1/networks/{name} ?force If-Match => 200 Done
 PUT /v1/networks/{name} ?force If-Match If-None-Match NetworkPut => 200 Network, 201 Network
 GET /v1/networks/{name}/map => 200 SpaceMap
+GET /v1/quotas => 200 Quotas
 POST /v1/networks/select SelectRequest => 200 Selected
 POST /v1/networks/{name}/reservations If-Match If-None-Match ReserveRequest => 200 Network, 201 Network
 DELETE /v1/physicalnetworks/{name} ?force If-Match => 200 Done

@@ -1,0 +1,32 @@
+// Quotas: how much users and groups of users may own at most. What is counted of each resource: owning.ts.
+import Type from "typebox";
+import { type Value, optional, strictObject } from "./schema.ts";
+
+const Most = optional(Type.Integer({ minimum: 0 }));
+
+/** What a user or a group may own at most; what is left out has no limit. */
+export const OwnedQuota = strictObject(
+  {
+    networks: Most,
+    reservations: Most,
+    endpoints: Most,
+    leases: optional(
+      Type.Integer({ minimum: 0, description: "In all networks: endpoints, and what reservations have." }),
+    ),
+    leasesIn: optional(
+      Type.Array(strictObject({ network: Type.String(), leases: Type.Integer({ minimum: 0 }) }), {
+        description: "In one network: its endpoints, and what is reserved from it.",
+      }),
+    ),
+    bandwidth: optional(
+      Type.Integer({
+        minimum: 0,
+        description:
+          "Bits per second: the averages of its endpoints' own limits together, in each direction. Then endpoints " +
+          "need limits of their own.",
+      }),
+    ),
+  },
+  "What it may own at most. Lowering it takes nothing away; it stops growth.",
+);
+export type OwnedQuota = Value<typeof OwnedQuota>;
