@@ -13,6 +13,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   files: ["model"],
   tls: ["model"],
+  oidc: ["model"],
   ipam: ["model"],
   store: ["model"],
   control: ["model", "ipam", "store", "tls"],

@@ -7,6 +7,7 @@ import type { Control } from "../control/control.ts";
 import type { Caller } from "../control/write.ts";
 import type { Clock } from "../model/clock.ts";
 import { defined } from "../model/defined.ts";
+import type { OidcLogin } from "../model/oidc.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
@@ -19,6 +20,7 @@ import { auditRoutes } from "./routes/audit.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { hostRoutes } from "./routes/hosts.ts";
 import { loginRoutes } from "./routes/logins.ts";
+import { oidcRoutes } from "./routes/oidc.ts";
 import { ipamRoutes } from "./routes/ipam.ts";
 import { processRoutes } from "./routes/process.ts";
 import { resourceRoutes } from "./routes/resources.ts";
@@ -36,6 +38,8 @@ export type ApiOptions = {
   readonly routes?: readonly Route[];
   /** Whether it came over the server's own socket, which only root can open. Default: none did. */
   readonly isLocal?: (request: IncomingMessage) => boolean;
+  /** By which people may log in, too. */
+  readonly oidc?: OidcLogin | undefined;
   /** Called with every internal error, because the answer does not show it. */
   readonly onError?: (error: unknown) => void;
   /** Makes the listening server; by default one without TLS. */
@@ -57,6 +61,7 @@ const ROUTES = [
   loginRoutes,
   auditRoutes,
   rightsRoutes,
+  oidcRoutes,
 ] as const;
 
 /** Largest request: an apply of several thousand networks. */
@@ -77,7 +82,8 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
     frameworkErrors: (error, _, reply) => sendProblem(reply, faultOfFramework(error), options),
   });
   const watches = new Watches(options.clock);
-  const parts = { control, watches, metrics: options.metrics ?? createMetrics(), version: options.version };
+  const { version, oidc } = options;
+  const parts = { control, watches, metrics: options.metrics ?? createMetrics(), version, oidc };
   const claims = new ClaimLines(control, (error) => options.onError?.(error));
   const routes: Route[] = [...ROUTES.flatMap((of) => of(parts)), claims.route, ...(options.routes ?? [])];
   routes.push(openApiRoute(routes, options.version));

@@ -5,6 +5,7 @@ import type { Control } from "../control/control.ts";
 import type { Caller, Identity, Match, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
 import { type Kind, seeOf, unknownFault } from "../model/kinds.ts";
+import type { OidcLogin } from "../model/oidc.ts";
 import type { Resource } from "../model/resource.ts";
 import { errorPosition } from "./json.ts";
 import type { Metrics } from "./metrics.ts";
@@ -18,6 +19,8 @@ export type Parts = {
   readonly watches: Watches;
   readonly metrics: Metrics;
   readonly version: string;
+  /** Absent: the server has no OpenID provider. */
+  readonly oidc?: OidcLogin | undefined;
 };
 
 /**

@@ -8,6 +8,7 @@ import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
 import * as login from "../model/login.ts";
+import * as oidc from "../model/oidc.ts";
 import {
   ALL_KINDS,
   LISTS,
@@ -186,6 +187,11 @@ export const SCHEMAS = {
   Credentials: login.Credentials,
   PasswordRequest: login.PasswordRequest,
   WhoAmI: login.WhoAmI,
+  OidcBegun: oidc.OidcBegun,
+  OidcFinish: oidc.OidcFinish,
+  DeviceBegun: oidc.DeviceBegun,
+  DeviceFinish: oidc.DeviceFinish,
+  DevicePending: oidc.DevicePending,
   Version: strictObject({ version: Type.String(), cluster: Type.String() }),
   Problem: strictObject(
     {

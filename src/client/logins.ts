@@ -1,6 +1,7 @@
 // Typed calls about logins and tokens. Logging in needs no token; everything else shows one, unless it is asked on the
 // server's own socket.
 import type { Credential, LoggedIn, TokenMade, TokenRequest, WhoAmI } from "../model/login.ts";
+import type { DeviceBegun, DevicePending } from "../model/oidc.ts";
 import { askWith, itemsAt } from "./http.ts";
 import { type ServerLocation, httpTo } from "./server.ts";
 
@@ -12,6 +13,14 @@ export function loginClient({ url, token }: Pick<ServerLocation, "url" | "token"
   return {
     login: (user: string, password: string) =>
       askWith(http)<LoggedIn>("POST", "/v1/login", { body: { user, password } }),
+    beginDevice: () => askWith(http)<DeviceBegun>("POST", "/v1/login/device"),
+    /** Undefined until the person has entered the code. */
+    async finishDevice(handle: string): Promise<LoggedIn | undefined> {
+      const answer = await askWith(http)<LoggedIn | DevicePending>("POST", "/v1/login/device/finish", {
+        body: { handle },
+      });
+      return "pending" in answer ? undefined : answer;
+    },
     /** Ends the login that the token is. */
     logout: () => ask<unknown>("DELETE", "/v1/login"),
     whoAmI: () => ask<WhoAmI>("GET", "/v1/whoami"),

@@ -17,11 +17,13 @@ import { Fault } from "../model/fault.ts";
 import { parseDuration } from "../model/duration.ts";
 import * as certifier from "../tls/certifier.ts";
 import { groupBaseOf } from "../model/multicast.ts";
+import type { OidcLogin } from "../model/oidc.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { AUDIT_SETTINGS, auditBoundsFrom, keepAuditOn } from "./audit.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { type GivenFiles, TlsListener } from "./tlsListener.ts";
+import { OIDC_SETTINGS, oidcFrom } from "./oidc.ts";
 import { syncToken } from "./tokens.ts";
 
 const SETTINGS = [
@@ -33,6 +35,7 @@ const SETTINGS = [
   "tls-cert",
   "tls-key",
   "certificate-life",
+  ...OIDC_SETTINGS,
   ...LIVENESS_SETTINGS,
   ...AUDIT_SETTINGS,
 ] as const;
@@ -55,6 +58,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   const given = givenFiles(settings);
   const hostMs = settings["certificate-life"];
   const certificateLife = hostMs === undefined ? undefined : { hostMs: parseDuration(hostMs, "--certificate-life") };
+  const oidc = await oidcFrom(settings, world.clock);
   optimizeEarly();
   const directory = settings["data-dir"];
   makeDataDirectory(directory);
@@ -76,7 +80,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
     const { host } = listenAddress(settings.listen, "--listen");
     const tls = await TlsListener.open({ ...world, authority, address: host, files: realFiles, ...defined({ given }) });
     authority.onChange(() => void syncToken(control, "join", directory, realFiles));
-    await serve({ control, metrics, tls }, settings, world);
+    await serve({ control, metrics, oidc, tls }, settings, world);
   } finally {
     await control.close();
     await store.close();
@@ -87,7 +91,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
 
 /** Answers on TCP and on the socket until the signal aborts. */
 async function serve(parts: Served, { listen, socket }: typeof DEFAULTS, world: Surroundings) {
-  const { control, metrics, tls } = parts;
+  const { control, metrics, oidc, tls } = parts;
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
   const local = new WeakSet<IncomingMessage>();
@@ -95,6 +99,7 @@ async function serve(parts: Served, { listen, socket }: typeof DEFAULTS, world: 
     clock,
     version: ownVersion(),
     metrics,
+    oidc,
     routes: dcosRoutes(control),
     isLocal: (request) => local.has(request),
     listener: tls.serve,
@@ -121,7 +126,12 @@ async function serve(parts: Served, { listen, socket }: typeof DEFAULTS, world: 
   }
 }
 
-type Served = { readonly control: Control; readonly metrics: Metrics; readonly tls: TlsListener };
+type Served = {
+  readonly control: Control;
+  readonly metrics: Metrics;
+  readonly oidc: OidcLogin | undefined;
+  readonly tls: TlsListener;
+};
 
 /** Both or none. */
 function givenFiles(settings: { readonly "tls-cert"?: string; readonly "tls-key"?: string }): GivenFiles | undefined {

@@ -7,14 +7,14 @@ import type { Cli } from "../context.ts";
 import { timeText } from "../address/time.ts";
 import { connectLogins } from "../input/connect.ts";
 import { locateServer } from "../input/locate.ts";
-import { reading, type ReadOptions, type Texts } from "../input/options.ts";
+import { reading, type ReadOptions, type Switches, type Texts } from "../input/options.ts";
 import type { Io } from "../io.ts";
 import { fields, printOne } from "../output/format.ts";
 import { misuse } from "../output/error.ts";
 import { type Context, contextIn, readContexts, withContext, withCurrent, writeContexts } from "./contexts.ts";
 import { askSecret, secretFrom } from "./secretInput.ts";
 
-type LoginOptions = Texts<"server" | "context" | "user" | "passwordFile">;
+type LoginOptions = Texts<"server" | "context" | "user" | "passwordFile"> & Switches<"oidc">;
 
 export function registerLogin(command: Command, cli: Cli): void {
   command
@@ -22,6 +22,7 @@ export function registerLogin(command: Command, cli: Cli): void {
     .option("--server <url>", "URL of the server: http://HOST:PORT (default: that of the context)")
     .option("--context <name>", "name of the cluster here (default: the current one, or the server's name)")
     .option("--user <name>", "who you are (default: as the last time, or asked)")
+    .option("--oidc", "by the server's OpenID provider: shows a code to enter there with any browser")
     .option("--password-file <file>", "file with the password; - for standard input (default: asked)")
     .action(cli.verb(login));
 }
@@ -66,6 +67,7 @@ function nameOf(server: string): string {
 
 async function login({ io }: Cli, options: LoginOptions): Promise<void> {
   const { name, context } = await placeOf(io, options);
+  if (options.oidc === true) return keep(io, { name, context }, await byDevice(io, context.server));
   const user = options.user ?? context.user ?? (await askUser(io));
   const file = options.passwordFile;
   const password =
@@ -75,6 +77,31 @@ async function login({ io }: Cli, options: LoginOptions): Promise<void> {
   const { loginClient } = await import("../../client/logins.ts");
   const made = await loginClient({ url: context.server }).login(user, password);
   await keep(io, { name, context }, made);
+}
+
+/** A person enters the code elsewhere; until then the server is asked again and again. */
+async function byDevice(io: Io, server: string): Promise<LoggedIn> {
+  const { loginClient } = await import("../../client/logins.ts");
+  const client = loginClient({ url: server });
+  const { handle, userCode, verificationUri, verificationUriComplete, ...times } = await client.beginDevice();
+  io.err(`Open ${plain(verificationUri)} and enter the code ${plain(userCode)}\n`);
+  if (verificationUriComplete !== undefined) io.err(`(or open ${plain(verificationUriComplete)})\n`);
+  const untilMs = io.clock.monotonicMs() + Math.min(times.expiresInSeconds, 600) * 1000;
+  while (io.clock.monotonicMs() < untilMs) {
+    await io.clock.sleep(Math.max(1, times.intervalSeconds) * 1000, io.signal);
+    const made = await client.finishDevice(handle);
+    if (made !== undefined) return made;
+  }
+  throw new Fault("timeout", {
+    what: "the code was not entered in time",
+    where: server,
+    fix: "begin again: weft login --oidc",
+  });
+}
+
+/** The provider's texts must not move the cursor. */
+function plain(text: string): string {
+  return text.slice(0, 500).replaceAll(/[^\x21-\x7e]/g, "?");
 }
 
 async function keep(io: Io, { name, context }: Place, { user, token, expiresMs }: LoggedIn): Promise<void> {

@@ -11,6 +11,17 @@ export function registerServer(command: Command, cli: Cli): void {
     .option("--tls-cert <file>", "certificate for browsers and others that know its CA, with its chain (default: none)")
     .option("--tls-key <file>", "key of this certificate; both files are read again when they change")
     .option("--certificate-life <span>", "how long certificates of hosts are valid; they renew them (default: 7d)")
+    .option("--oidc-issuer <url>", "OpenID provider by which users may log in, too (default: none)")
+    .option("--oidc-client-id <id>", "this server's id at the provider")
+    .option("--oidc-client-secret-file <file>", "file with this server's secret at the provider (default: none)")
+    .option("--oidc-redirect <url>", "where the provider sends browsers back (default: none: only the CLI logs in)")
+    .option("--oidc-scopes <names>", "what is asked of the provider (default: openid profile)")
+    .option("--oidc-user-claim <name>", "which claim is the user's name here (default: preferred_username)")
+    .option("--oidc-groups-claim <name>", "which claim has the groups (default: groups)")
+    .option(
+      "--oidc-groups <theirs=ours>",
+      "groups here by the provider's, separated by commas; makes users (default: none)",
+    )
     .option("--suspect-after <span>", "a host that does not report for this long is suspect (default: 30s)")
     .option("--lost-after <span>", "and after this long lost; it keeps everything (default: 5m)")
     .option("--reclaim-after <span>", "and after this long reclaimed, unless many are silent at once (default: never)")

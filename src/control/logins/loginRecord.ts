@@ -29,6 +29,8 @@ export type LoginRecord = {
   readonly uid?: string;
   /** Of the password. */
   readonly password?: string;
+  /** Whom a provider has vouched for as this user: `<issuer> <subject>`. Nobody else can be this user by a provider. */
+  readonly vouched?: string;
   readonly credentials: readonly Credential[];
   readonly origins: readonly Origin[];
 };
@@ -98,6 +100,17 @@ export function withoutCredential(record: LoginRecord, name: string): LoginRecor
 /** With another password: whoever logged in with the former one is logged out, wherever it was. */
 export function withPassword(record: LoginRecord, password: string): LoginRecord {
   return { ...record, password, credentials: record.credentials.filter(({ kind }) => kind !== "login"), origins: [] };
+}
+
+/** Bound to the person whom a provider has vouched for; a Fault `forbidden` for a user that is somebody else's. */
+export function withVouched(record: LoginRecord, vouched: string, user: string): LoginRecord {
+  if (record.vouched === vouched) return record;
+  if (record.vouched === undefined && record.password === undefined) return { ...record, vouched };
+  throw new Fault("forbidden", {
+    what: `user "${user}" is not yours by this provider`,
+    why: record.vouched === undefined ? "it has a password here" : "the provider has said another person to be it",
+    fix: "ask an administrator: a user that is deleted and made again belongs to whoever logs in first",
+  });
 }
 
 /** The user has logged in from there. */

@@ -3,6 +3,8 @@
 // made for, and is enabled: that is looked up at each request, so nothing has to be told when a user changes.
 import { Fault } from "../../model/fault.ts";
 import type { LoggedIn, LoginRequest, PasswordRequest, TokenMade, TokenRequest, WhoAmI } from "../../model/login.ts";
+import type { Vouched } from "../../model/oidc.ts";
+import { checkName } from "../../model/parse.ts";
 import { unknownFault } from "../../model/kinds.ts";
 import { type Narrowing, isNarrowed, isWithin, narrowingText } from "../../model/narrowing.ts";
 import type { Clock } from "../../model/clock.ts";
@@ -24,9 +26,11 @@ import {
   withCredential,
   withOrigin,
   withPassword,
+  withVouched,
   withoutCredential,
   writtenRecord,
 } from "./loginRecord.ts";
+import { putVouched } from "./vouched.ts";
 import { COST, type Cost, checkPassword, digestOfPassword } from "./password.ts";
 
 /** Whose a credential is: a user's, or the administrator's. */
@@ -93,10 +97,18 @@ export class Logins {
     });
   }
 
-  /** A login for a user that somebody else has vouched for, as the caller's credential says. */
-  async loginAs(caller: UserCaller): Promise<LoggedIn> {
-    this.#checkEnabled(caller.identity.user);
-    return this.#loggedIn(caller, (now) => now);
+  /** A login for a user whom a provider has vouched for; it is made, and put into its groups, as the provider says. */
+  async loginVouched(vouched: Vouched, from: string): Promise<LoggedIn> {
+    const { issuer, subject } = vouched;
+    const user = checkName("user", vouched.user, "user");
+    const bind = (record: LoginRecord) => withVouched(record, `${issuer} ${subject}`, user);
+    const uid = this.#uidOf(user);
+    // Before anything is changed for somebody whose user it is not.
+    if (uid !== undefined) bind(this.#recordOf(user, uid));
+    await putVouched(this.#parts.committer, { ...vouched, user });
+    this.#checkEnabled(user);
+    const caller = { identity: { role: "user", user }, credential: `provider ${issuer}`, from } as const;
+    return this.#loggedIn(caller, bind);
   }
 
   /** Ends a login or token. A Fault `not-found` if the owner has none of the name. */

@@ -152,6 +152,10 @@ POST /v1/ipam/check                     admin
 POST /v1/hosts/preflight                admin
 POST /v1/login                          everybody
 DELETE /v1/login                        join own other admin
+POST /v1/login/oidc                     everybody
+POST /v1/login/oidc/finish              everybody
+POST /v1/login/device                   everybody
+POST /v1/login/device/finish            everybody
 GET /v1/whoami                          join own other admin
 GET /v1/tokens                          admin
 POST /v1/tokens                         admin

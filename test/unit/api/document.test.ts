@@ -62,6 +62,10 @@ GET /v1/snapshot Weft-History => 200 Snapshot
 GET /v1/status => 200 ClusterStatus
 POST /v1/login LoginRequest => 200 LoggedIn
 DELETE /v1/login => 200 Done
+POST /v1/login/oidc => 200 OidcBegun
+POST /v1/login/oidc/finish OidcFinish => 200 LoggedIn
+POST /v1/login/device => 200 DeviceBegun
+POST /v1/login/device/finish DeviceFinish => 200 LoggedIn, 202 DevicePending
 GET /v1/whoami => 200 WhoAmI
 GET /v1/tokens ?user => 200 Credentials
 POST /v1/tokens TokenRequest => 201 TokenMade
@@ -233,6 +237,9 @@ Instantiated: revision networks
 Done: revision
 Heard: revision ca? suspectAfterMs reclaimAfterMs?
 Version: version cluster
+OidcBegun: url handle
+DeviceBegun: handle userCode verificationUri verificationUriComplete? intervalSeconds expiresInSeconds
+DevicePending: pending
 LoggedIn: token user name expiresMs
 TokenMade: kind name user? createdMs expiresMs narrowing? narrowing.rights? narrowing.networks? token
 Credentials: items items[].kind items[].name items[].user? items[].createdMs items[].expiresMs items[].narrowing?

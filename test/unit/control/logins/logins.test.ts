@@ -298,3 +298,47 @@ test("a login that a disk refuses is none", async () => {
   assert.deepEqual(lab.logins.list("alice"), []);
   await lab.login();
 });
+
+const anna = { issuer: "https://id.test", subject: "s1", user: "anna" };
+
+test("whom a provider vouches for is made with its groups, which stay as the provider says", async () => {
+  const { control, logins, put } = await withAlice();
+  await control.write({ verb: "put", kind: "usergroup", name: "more", spec: {} });
+  const { token, user } = await logins.loginVouched({ ...anna, groups: ["staff", "more"] }, "10.0.0.1");
+  assert.equal(user, "anna");
+  assert.deepEqual(control.identify(token), { role: "user", user: "anna" });
+  const spec = async () => (await control.find("user", "anna", { role: "admin" }))?.spec;
+  assert.deepEqual(await spec(), { group: "staff", groups: ["more"], enabled: true });
+  const before = control.revision;
+  await logins.loginVouched({ ...anna, groups: ["staff", "more"] }, "10.0.0.1");
+  assert.equal(control.revision, before);
+  await logins.loginVouched({ ...anna, groups: ["more"] }, "10.0.0.1");
+  assert.deepEqual(await spec(), { group: "more", groups: [], enabled: true });
+  await assert.rejects(logins.loginVouched({ ...anna, groups: ["nowhere"] }, "10.0.0.1"), isFault("not-found"));
+  await put("anna", false);
+  await assert.rejects(
+    logins.loginVouched({ ...anna, groups: ["staff"] }, "10.0.0.1"),
+    isFault("forbidden", /disabled/),
+  );
+  assert.equal((await spec())?.enabled, false);
+});
+
+test("without groups of the provider a user has to be there, and is whoever logs in first", async () => {
+  const { logins, put } = await withAlice();
+  await assert.rejects(logins.loginVouched(anna, "10.0.0.1"), isFault("forbidden", /no user "anna"/));
+  await put("anna");
+  await logins.loginVouched(anna, "10.0.0.1");
+  for (const other of [{ subject: "s2" }, { issuer: "https://other.test" }])
+    await assert.rejects(logins.loginVouched({ ...anna, ...other }, "10.0.0.1"), isFault("forbidden", /not yours/));
+  await logins.loginVouched(anna, "10.0.0.1");
+});
+
+test("nobody becomes a user with a password here by taking its name at the provider", async () => {
+  const { control, logins } = await withAlice();
+  const before = control.revision;
+  const vouched = { ...anna, user: "alice", groups: ["staff"] };
+  await assert.rejects(logins.loginVouched(vouched, "10.0.0.1"), isFault("forbidden", /has a password here/));
+  for (const user of ["", "../x", "a b", "x".repeat(300)])
+    await assert.rejects(logins.loginVouched({ ...anna, user }, "10.0.0.1"), isFault("name-invalid"));
+  assert.equal(control.revision, before);
+});

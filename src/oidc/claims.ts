@@ -1,0 +1,43 @@
+// From what a provider says of a person to a user and its groups here. Pure: claims and settings in, names out.
+import { Fault } from "../model/fault.ts";
+import type { Vouched } from "../model/oidc.ts";
+
+export type ClaimSettings = {
+  /** Which claim is the user's name. */
+  readonly userClaim: string;
+  readonly groupsClaim: string;
+  /** Groups here by the provider's, in order: the first one that a person has is its primary group. */
+  readonly groups?: ReadonlyMap<string, string>;
+};
+
+export type Claims = { readonly iss: string; readonly sub: string; readonly [claim: string]: unknown };
+
+/** A Fault `forbidden` for a person who has no name, or none of the groups. */
+export function vouchedIn(claims: Claims, settings: ClaimSettings): Vouched {
+  const { userClaim, groupsClaim, groups } = settings;
+  const user = claims[userClaim];
+  if (typeof user !== "string" || user === "")
+    throw refused(`the provider says no name of you: the claim "${userClaim}" is missing`, "--oidc-user-claim");
+  const who = { issuer: claims.iss, subject: claims.sub, user: nameOf(user) };
+  if (groups === undefined) return who;
+  const theirs = textsIn(claims[groupsClaim]);
+  const ours = [...groups].filter(([name]) => theirs.has(name)).map(([, group]) => group);
+  if (ours.length === 0)
+    throw refused("none of your groups at the provider has a group here", "--oidc-groups", user.slice(0, 80));
+  return { ...who, groups: [...new Set(ours)] };
+}
+
+/** `anna@example.com` cannot be a name here; `anna` would be that of anna@example.org, too. */
+function nameOf(user: string): string {
+  return user.toLowerCase().replaceAll("@", ".at.");
+}
+
+function textsIn(value: unknown): ReadonlySet<string> {
+  if (typeof value === "string") return new Set([value]);
+  return new Set(Array.isArray(value) ? value.filter((each) => typeof each === "string") : []);
+}
+
+function refused(what: string, setting: string, where?: string): Fault {
+  const fix = `ask an administrator: the server's ${setting} says what is expected`;
+  return new Fault("forbidden", { what, fix, ...(where === undefined ? {} : { where }) });
+}
