@@ -6,6 +6,7 @@ import type { Control } from "../control/control.ts";
 import type { Caller, Outcome, Viewer } from "../control/write.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseEndpointClaim } from "../model/parse.ts";
+import { onBehalf } from "./onBehalf.ts";
 import { recordRefusal } from "./refusals.ts";
 import { type Route, viewerOf } from "./route.ts";
 import { beginLines } from "./watches.ts";
@@ -111,9 +112,9 @@ export class ClaimLines {
       response.socket?.uncork();
     };
     try {
-      const caller = by.now();
-      const write = { verb: "attach", claim: parseEndpointClaim(claim), by: caller.identity } as const;
-      await this.#control.writeAs(caller, write, { decided });
+      const { caller, claims, by: viewer } = onBehalf(this.#control, by.now(), [parseEndpointClaim(claim)]);
+      for (const one of claims)
+        await this.#control.writeAs(caller, { verb: "attach", claim: one, by: viewer }, { decided });
       say(response, { id, kept: true });
     } catch (error) {
       const problem = problemOf(error);

@@ -63,6 +63,15 @@ export const EndpointPatch = strictObject({
 export const EndpointClaim = strictObject({
   network: Text("Its name; or `auto`: the server selects one."),
   ...SELECTION,
+  userToken: optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 1024,
+      description:
+        "Global networks: a token of the user that the endpoint is for. It becomes the user's own, and the user has " +
+        "to have the right to use the network.",
+    }),
+  ),
   host: Type.String(),
   ...Type.Pick(endpoint.spec, ["owner", "ifname", "netns"]).properties,
   addresses: optional(

@@ -109,6 +109,7 @@ export class Attacher {
     faults.checkTakes(world.self, network, blockLease);
     faults.checkShaping(world.self, network, claim);
     checkAble(world.self, network);
+    if (claim.userToken !== undefined && network.spec.ipam === "local") throw faults.usersOfLocal(network.name);
     this.#ports.take(name, journal.entries, (other) => view.inFlight.has(other));
     view.inFlight.add(name);
     try {

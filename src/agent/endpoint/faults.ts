@@ -161,3 +161,13 @@ export function limitsIn(claim: Pick<AttachRequest, "qos">): { readonly qos?: Qo
   const qos = patched(undefined, parseQos(claim.qos ?? {}, "qos"));
   return qos === undefined ? {} : { qos };
 }
+
+/** Nobody asks the server before an attach to a local network, so nobody's rights could be asked. */
+export function usersOfLocal(network: string): Fault {
+  return new Fault("unsupported", {
+    what: `an endpoint in network "${network}" cannot be a user's`,
+    where: "userToken",
+    why: "it is local: this host allocates without the server, which knows the users and their rights",
+    fix: "attach as the host, without the token, or use a global network",
+  });
+}

@@ -7,7 +7,21 @@ import {
   parseMigration,
   parseMoveReport,
 } from "../../model/parse.ts";
-import { FORCE, MATCH, type Parts, type Route, flagIn, jsonOf, matchOf, viewerOf } from "../route.ts";
+import type { Control } from "../../control/control.ts";
+import { onBehalf } from "../onBehalf.ts";
+import {
+  type Answer,
+  type Call,
+  FORCE,
+  MATCH,
+  type Parts,
+  type Route,
+  flagIn,
+  jsonOf,
+  matchOf,
+  viewerOf,
+  withEtag,
+} from "../route.ts";
 
 export function workloadRoutes({ control }: Parts): Route[] {
   return [
@@ -44,11 +58,11 @@ export function workloadRoutes({ control }: Parts): Route[] {
       answers: { 200: "Done" },
       write: (call) => ({ verb: "move", report: parseMoveReport(jsonOf(call)), move: call.name, by: viewerOf(call) }),
     },
-    ...ENDPOINT_ROUTES,
+    ...endpointRoutes(control),
   ];
 }
 
-const ENDPOINT_ROUTES: readonly Route[] = [
+const endpointRoutes = (control: Control): readonly Route[] => [
   {
     method: "POST",
     path: "/v1/endpoints",
@@ -56,7 +70,7 @@ const ENDPOINT_ROUTES: readonly Route[] = [
     access: "host",
     body: "EndpointClaim",
     answers: { 200: "Attached", 201: "Endpoint" },
-    write: (call) => ({ verb: "attach", claim: parseEndpointClaim(jsonOf(call)), by: viewerOf(call) }),
+    handle: (call) => attachOne(control, call),
   },
   {
     method: "POST",
@@ -65,7 +79,11 @@ const ENDPOINT_ROUTES: readonly Route[] = [
     access: "host",
     body: "EndpointClaims",
     answers: { 200: "Applied" },
-    write: (call) => ({ verb: "attach-all", claims: parseEndpointClaims(jsonOf(call)), by: viewerOf(call) }),
+    async handle(call) {
+      const { caller, claims, by } = onBehalf(control, call.caller, parseEndpointClaims(jsonOf(call)));
+      const { revision, changes } = await control.writeAs(caller, { verb: "attach-all", claims, by });
+      return { body: { revision, changes } };
+    },
   },
   {
     method: "PATCH",
@@ -99,3 +117,12 @@ const ENDPOINT_ROUTES: readonly Route[] = [
     }),
   },
 ];
+
+async function attachOne(control: Control, call: Call): Promise<Answer> {
+  const { caller, claims, by } = onBehalf(control, call.caller, [parseEndpointClaim(jsonOf(call))]);
+  const [claim] = claims;
+  if (claim === undefined) throw new Error("one claim is one");
+  const { resource, created } = await control.writeAs(caller, { verb: "attach", claim, by });
+  if (resource === undefined) throw new Error("an attach gives a resource");
+  return withEtag(created ? 201 : 200, resource);
+}

@@ -21,7 +21,8 @@ import {
   type Switches,
   type Texts,
 } from "../input/options.ts";
-import type { AgentOptions } from "../input/locate.ts";
+import { type AgentOptions, locateServer } from "../input/locate.ts";
+import type { Io } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { fields, printOne } from "../output/format.ts";
 import { pendingAt, waitUntil } from "../change/wait.ts";
@@ -32,11 +33,15 @@ type AttachOptions = ReadOptions &
   Texts<"netns" | "pid" | "mac" | "ifname" | "name" | "range" | "slice" | "workload" | "tenant" | "wait"> &
   Lists<"ip" | "sg" | "allowAddress" | "label"> &
   SelectionFlags &
-  Switches<"defaultRoute" | "differentNetworks"> & { readonly network: string };
+  Switches<"defaultRoute" | "differentNetworks" | "asUser"> & { readonly network: string };
 
 export function register(command: Command, cli: Cli): void {
   const about = "network of the new interface; auto: one that the server selects";
   selectionFlags(requiredOption(limitFlags(command, "none"), "--network <name>", about))
+    .option(
+      "--as-user",
+      "it is the user's who is logged in (or of --token-file), who needs the right to use the network",
+    )
     .option("--different-networks", "network auto: none in which another interface of its owner is")
     .option("--netns <path>", "network namespace of the workload: a path, or a name that ip netns lists")
     .option("--pid <n>", "a process in that namespace, instead of --netns")
@@ -108,9 +113,16 @@ function pathOf(netns: string): string {
   return netns.includes("/") ? netns : `/run/netns/${netns}`;
 }
 
+async function tokenOf(io: Io, options: AttachOptions): Promise<string> {
+  const { token } = await locateServer(io, options);
+  if (token !== undefined) return token;
+  throw misuse("--as-user", "nobody is logged in", "log in first: weft login; or give --token-file");
+}
+
 async function attach(cli: Cli, options: AttachOptions): Promise<void> {
   const { io } = cli;
-  const request = requestOf(options);
+  const own = requestOf(options);
+  const request = options.asUser === true ? { ...own, userToken: await tokenOf(io, options) } : own;
   const agent = await connectAgent(io, options);
   // Who waits asks the server; whether that can be done is found out before anything is.
   const server = options.wait === undefined ? undefined : await connect(io, options);

@@ -28,6 +28,8 @@ export class Draft {
   readonly view: View;
   readonly context: Context;
   coming: Coming = NOTHING_COMING;
+  /** Who asks; undefined: the server. */
+  readonly asking: Identity | undefined;
   readonly #author: string | undefined;
   #before = new Map<Key, Resource | undefined>();
 
@@ -35,6 +37,7 @@ export class Draft {
   constructor(view: View, context: Context, author?: Identity) {
     this.view = view;
     this.context = context;
+    this.asking = author;
     this.#author = author?.role === "user" ? author.user : undefined;
   }
 

@@ -1,6 +1,7 @@
 // The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent, and the answer to an ADD as each version
 // has it. The plugin that a runtime executes (cni/weft-cni.c) only carries a request to the agent's socket and the
 // answer back; everything else is in this folder.
+import { readFileSync } from "node:fs";
 import type { Attacher } from "../../agent/endpoint/attach.ts";
 import type { Inspection } from "../../agent/endpoint/inspection.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
@@ -139,17 +140,26 @@ function serverAway(): CniRefusal {
   return new CniRefusal("try-again", `network ${AUTO_NETWORK} takes no endpoints now`, why);
 }
 
+/** Root reads it, so that pods and who may read configurations need not. */
+function tokenIn(file: string): string {
+  const token = attemptOf(() => readFileSync(file, "utf8"))?.trim();
+  if (token !== undefined && /^[\x21-\x7e]{1,1024}$/.test(token)) return token;
+  const why = "it is a file with one line, readable for the agent, that the agent's host has";
+  throw new CniRefusal("config", `userTokenFile: no token is in ${file.slice(0, 200)}`, why);
+}
+
 /** What an ADD asks of the network itself. */
 function wishesOf({ network, slice, addresses }: Config) {
   return { network, ...defined({ slice, addresses: addresses.length === 0 ? undefined : addresses }) };
 }
 
 function attachRequestOf(options: CniOptions, { containerId, netns, ifname, config }: Request): AttachRequest {
-  const { mac, qos, selection } = config;
+  const { mac, qos, selection, userTokenFile } = config;
   const defaultRoute = config.defaultRoute ?? defaultRouteFor(options, netns, ifname, config);
   return {
     ...wishesOf(config),
     ...selection,
+    ...(userTokenFile === undefined ? {} : { userToken: tokenIn(userTokenFile) }),
     netns,
     ifname,
     owner: containerId,

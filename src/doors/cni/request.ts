@@ -37,6 +37,8 @@ export type Config = {
   readonly slice?: string;
   /** Of network auto: what it has to be, and which is best. */
   readonly selection: Selection;
+  /** A file with the token of the user that the endpoints are for. */
+  readonly userTokenFile?: string;
   readonly defaultRoute?: boolean;
   readonly ipMasq?: boolean;
   readonly addresses: readonly string[];
@@ -161,7 +163,7 @@ export function argsOf(text: string): Args {
 /** Keys of any configuration, and Weft's own; the shim found the agent by `socket`. `cni.dev/…` are the standard's. */
 const KEYS: readonly string[] = (
   "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
-  "disableCheck disableGC network requires rank policy differentNetworks slice defaultRoute socket " +
+  "disableCheck disableGC network requires rank policy differentNetworks slice defaultRoute socket userTokenFile " +
   "cni.dev/valid-attachments cni.dev/attachments"
 ).split(" ");
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
@@ -189,7 +191,7 @@ function configOf(version: Version, json: Json, args: Args): Config {
       throw unsupported(
         key,
         value,
-        "Weft's own keys are network, requires, rank, policy, differentNetworks, slice, defaultRoute and socket",
+        "docs/cni.md has Weft's own, like network, requires, slice, defaultRoute and socket",
       );
   }
   const { prevResult } = json;
@@ -206,6 +208,7 @@ function configOf(version: Version, json: Json, args: Args): Config {
     network: required(json, "network", /./),
     ...(slice === undefined ? {} : { slice }),
     selection: selectionOf(json),
+    ...defined({ userTokenFile: textOf(json, "userTokenFile") }),
     ...flagIn(json, "defaultRoute"),
     ...flagIn(json, "ipMasq"),
     addresses: addressesOf([...runtime.ips, ...argsIps(json), ...(args.ip === undefined ? [] : [args.ip])]),

@@ -99,7 +99,8 @@ function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
 export function attachAnywhere(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint | Network {
   if (claim.network !== AUTO_NETWORK) return attach(draft, claim, by);
   checkHost(claim, by);
-  const isLocalPossible = by.role === "host";
+  // An agent registers what it has allocated as its host, and not as a user.
+  const isLocalPossible = by.role === "host" && draft.asking?.role !== "user";
   return attachSelected(draft, claim, { isLocalPossible, attach: (named) => attach(draft, named, by) });
 }
 

@@ -7,6 +7,7 @@ import { AUTO_NETWORK, onNetwork } from "../../../model/selection.ts";
 import { endpointName } from "../../../model/resource.ts";
 import type { Endpoint, Network } from "../../../model/resource.ts";
 import { type Asked, type Choice, type PassedOver, bestFirst, choicesOf, whyNothing } from "../../select/order.ts";
+import { usableBy } from "../../select/selected.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get, residentsOf } from "../../state/view.ts";
 import { existing } from "../context.ts";
@@ -24,7 +25,7 @@ export function attachSelected(draft: Draft, claim: EndpointClaim, options: Opti
   const old = get(view, "endpoint", endpointName(claim.owner, claim.ifname));
   if (old?.spec.host === claim.host) return again(view, claim, old.spec.network, options);
   const passed: PassedOver[] = [];
-  const choices = choicesOf(view, askedBy(view, claim, options.isLocalPossible), (network) => passed.push(network));
+  const choices = choicesOf(view, askedBy(draft, claim, options.isLocalPossible), (network) => passed.push(network));
   let tries = 0;
   for (const choice of bestFirst(choices)) {
     if (++tries > TRIES_MAX) break;
@@ -75,7 +76,7 @@ function whyOf({ detail: { what, why } }: Fault): string {
   return why === undefined ? what : `${what}: ${why.replaceAll("\n", " ")}`;
 }
 
-function askedBy(view: View, claim: EndpointClaim, isLocalPossible: boolean): Asked {
+function askedBy({ view, asking }: Draft, claim: EndpointClaim, isLocalPossible: boolean): Asked {
   const { requires, rank, policy } = claim;
   const except = new Map((claim.passOver ?? []).map((name) => [name, "it was tried, or is not wanted"]));
   if (claim.differentNetworks === true)
@@ -84,6 +85,7 @@ function askedBy(view: View, claim: EndpointClaim, isLocalPossible: boolean): As
     host: existing(view, "host", claim.host, "host"),
     isLocalPossible,
     except,
+    ...(asking === undefined || asking.role === "join" ? {} : usableBy(view, asking)),
     ...(requires === undefined ? {} : { requires }),
     ...(rank === undefined ? {} : { rank }),
     ...(policy === undefined ? {} : { policy }),
@@ -128,7 +130,7 @@ export function attachEach(
     const isSolvable = error instanceof Fault && error.reason === "none-fits";
     const found = isSolvable
       ? matched(
-          draft.view,
+          draft,
           different.map(({ claim }) => claim),
         )
       : undefined;
@@ -138,11 +140,11 @@ export function attachEach(
 }
 
 /** A network for each claim, none twice for one owner, each as good as the others leave; undefined if there is none. */
-function matched(view: View, claims: readonly EndpointClaim[]): readonly string[] | undefined {
+function matched(draft: Draft, claims: readonly EndpointClaim[]): readonly string[] | undefined {
   const wishes = claims.map((claim) => {
-    const asked = askedBy(view, claim, false);
+    const asked = askedBy(draft, claim, false);
     // Of more networks than there are claims, the others cannot take all.
-    return [...bestFirst(choicesOf(view, asked))]
+    return [...bestFirst(choicesOf(draft.view, asked))]
       .slice(0, claims.length)
       .map(({ network }) => `${claim.owner}\0${network.name}`);
   });

@@ -75,6 +75,7 @@ test("a whole request", () => {
 
 test("a network that is to be selected", () => {
   const given = { requires: "zone = a", rank: "FREE_LEASES", policy: "rank", differentNetworks: true };
+  assert.equal(ask({ ...CONF, userTokenFile: "/run/t" }).config.userTokenFile, "/run/t");
   assert.deepEqual(ask({ ...CONF, network: "auto", ...given }).config.selection, given);
   refuses("config", /policy: expected one of packing, striping/, () => ask({ ...CONF, policy: "best" }));
   refuses("config", /requires: expected text/, () => ask({ ...CONF, requires: 5 }));
