@@ -21,5 +21,5 @@ export function noHostText(spec: NetworkSpec, hosts: readonly Host[]): string | 
 
 function namesText(names: readonly string[]): string {
   const more = names.length > TOLD_MAX ? ` and ${names.length - TOLD_MAX} more` : "";
-  return `${names.slice(0, TOLD_MAX).join(", ")}${more}`;
+  return `${names.toSorted().slice(0, TOLD_MAX).join(", ")}${more}${names.length > 1 ? ", each" : ""}`;
 }

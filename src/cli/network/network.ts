@@ -119,16 +119,21 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   const spec = { ...draftOf(options), ...defined({ labels: options.label && newLabels(options.label) }) };
   const isNewVrf = spec.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === spec.vrf);
   const network = await create(cli, options, { kind: "network", name, spec, noun: "network", called: "network" });
-  const { hosts, clusterHosts } = network.spec;
-  const noHost =
-    (hosts ?? clusterHosts) === undefined ? undefined : noHostText(network.spec, await server.list("host"));
+  const nowhere = await nowhereNote(server, network);
   const place = isNewVrf ? `, in the new VRF "${network.spec.vrf}"` : "";
   cli.io.err(
     `network ${name} created at revision ${network.revision}${place}: ${subnetsText(network.spec.subnets)}\n` +
       overriddenText(network.spec.securityGroups) +
       delayNote(options, network.spec) +
-      (noHost === undefined ? "" : `note: ${noHost}\n`),
+      nowhere,
   );
+}
+
+/** For a network of all hosts that none can have. */
+async function nowhereNote(server: ServerClient, { spec }: Network): Promise<string> {
+  const isOfAll = (spec.hosts ?? spec.clusterHosts) !== undefined;
+  const text = isOfAll ? noHostText(spec, await server.list("host")) : undefined;
+  return text === undefined ? "" : `note: ${text}\n`;
 }
 
 type EditOptions = SpecFlags & CarriageFlags & SureOptions & WriteOptions;
@@ -162,7 +167,11 @@ async function editNetwork(cli: Cli, name: string, options: EditOptions): Promis
       return head + listChanges(old.spec, after.spec) + notes;
     },
     follow: changed.some((field) => NETWORK_FIELDS.some((one) => one === field))
-      ? ({ spec: { vrf }, revision }) => followConversion(cli, options, { vrf, network: name, revision })
+      ? async (after) => {
+          const { spec, revision } = after;
+          cli.io.err(await nowhereNote(await connect(cli.io, options), after));
+          await followConversion(cli, options, { vrf: spec.vrf, network: name, revision });
+        }
       : undefined,
   });
   await edited.catch((error: unknown) => {

@@ -27,7 +27,7 @@ type Laggard = { readonly host: string; readonly why: string };
  * do not pass that way yet.
  */
 function laggardsOf(view: View, reports: Reports, conversion: Conversion): Laggard[] {
-  const members = membersOf(view, conversion);
+  const members = membersOf(view, conversion).toSorted();
   const channels = conversion.spec.phase === "receive" ? channelsTo(view, conversion) : [];
   return members.flatMap((host): Laggard[] => {
     const why =

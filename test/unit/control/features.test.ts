@@ -125,7 +125,10 @@ test("a network of all hosts that none can carry says so, until one can", async 
   const [condition, ...others] = await lab.control.conditions();
   assert.deepEqual(others, []);
   assert.deepEqual([condition?.reason, condition?.object], ["feature-missing", "network/blue"]);
-  assert.match(condition?.message ?? "", /network "blue" is nowhere: no host can carry it yet: h1, h2: it lacks GRE/);
+  assert.match(
+    condition?.message ?? "",
+    /network "blue" is nowhere: no host can carry it yet: h1, h2, each: it lacks GRE/,
+  );
   assert.equal(noHostText(spec, []), undefined, "without hosts it waits for the first one");
   assert.equal(noHostText({ ...spec, hosts: ["h1"] }, (await lab.snapshot()).hosts), undefined);
   await lab.join(3, WHOLE);

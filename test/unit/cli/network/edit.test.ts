@@ -88,3 +88,17 @@ test("the help says where the rest is written, and what show prints is such a fi
   assert.equal(code, 0, stderr);
   assert.match(stderr, /nothing|no change|already/i);
 });
+
+test("an edit after which no host can have a network of all says so, as a create does", async () => {
+  for (const [n, host] of ["n2", "n1"].entries())
+    await cli.control.join(
+      { host, underlay: `192.0.2.${70 + n}`, underlayMtu: 1500, hostPrefixes: [], lacks: ["gre"] },
+      "j".repeat(40),
+    );
+  const subnet = ["--subnet", "10.99.0.0/16"];
+  const created = await cli.weft(["network", "create", "everywhere", ...subnet, "--hosts", "*"]);
+  assert.doesNotMatch(created.stderr, /note:/);
+  const edited = await cli.weft(["network", "edit", "everywhere", "--driver", "gre"]);
+  assert.equal(edited.code, 0, edited.stderr);
+  assert.match(edited.stderr, /note: no host can carry it yet: n1, n2, each: it lacks GRE/);
+});
