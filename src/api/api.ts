@@ -17,6 +17,7 @@ import { type Answer, type Call, type Route, answerOf, checkAccess } from "./rou
 import { callerOf, certificateOf, type Certificate, type Shown } from "./shown.ts";
 import { addressRoutes } from "./routes/addresses.ts";
 import { auditRoutes } from "./routes/audit.ts";
+import { caRoutes } from "./routes/ca.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { hostRoutes } from "./routes/hosts.ts";
 import { loginRoutes } from "./routes/logins.ts";
@@ -57,6 +58,7 @@ const ROUTES = [
   addressRoutes,
   templateRoutes,
   hostRoutes,
+  caRoutes,
   ipamRoutes,
   loginRoutes,
   auditRoutes,

@@ -78,6 +78,12 @@ function putSchema(kind: WritableKind) {
   return strictObject({ spec: putOf(kind).input });
 }
 
+const ShownCa = {
+  pin: Text("SHA-256 of its public key, in base64url."),
+  certificate: Text("PEM."),
+  untilMs: Count,
+};
+
 export const SCHEMAS = {
   ...resources,
   ...named(ALL_KINDS, "Page", (kind) => page(resources[typeNameOf(kind)])),
@@ -173,6 +179,12 @@ export const SCHEMAS = {
   }),
   AuditVerdict,
   Done: strictObject({ revision: Revision }),
+  Ca: strictObject({
+    ...ShownCa,
+    sinceMs: Count,
+    previous: optional(strictObject(ShownCa)),
+    missing: optional(Texts("Hosts that have shown no certificate of this CA yet.")),
+  }),
   Heard: strictObject({
     revision: Revision,
     ca: optional(

@@ -103,6 +103,6 @@ function refusal(why: string): Fault {
   return new Fault("certificate-refused", {
     what: "the server does not take this certificate",
     why,
-    fix: "set the clock that is wrong; or start the agent with a new join token: `weft host token create`",
+    fix: "set the clock that is wrong; or start the agent with --join-token-file, a copy of the server's join.token",
   });
 }

@@ -171,6 +171,11 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       load: () => import("./login/quota.ts"),
     },
     {
+      name: "ca",
+      about: "the CA of the cluster: show, rotate, drop",
+      load: () => import("./host/ca.ts"),
+    },
+    {
       name: "context",
       about: "the clusters that you work with: list, use, add, remove",
       load: () => import("./login/context.ts"),

@@ -3,6 +3,7 @@
 // server of ours, and http.ts has made Faults of its refusals.
 import type { AuditRecord, AuditVerdict } from "../model/audit.ts";
 import type { PreflightReport, PreflightRequest } from "../model/preflight.ts";
+import type { CaState } from "../model/ca.ts";
 import type { CheckReport, CheckRequest } from "../model/check.ts";
 import { faultOf, type Problem } from "../model/fault.ts";
 import type * as input from "../model/input.ts";
@@ -128,6 +129,7 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
     leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) =>
       itemsAt<LeaseRecord>(ask, `/v1/leases/history${queryText({ ...query, limit, since, before })}`),
     ...auditCalls(ask),
+    ...caCalls(ask),
     snapshot: () => ask<Snapshot>("GET", "/v1/snapshot"),
     status: () => ask<ClusterStatus>("GET", "/v1/status"),
     watch: (from: number, signal: AbortSignal) => watchOver(http, from, signal, { token }),
@@ -155,6 +157,14 @@ function templateCalls(ask: Ask) {
       ask<ResourceOf<"template">>("POST", `${pathOf("template", template)}/clone`, { body: { name } }),
     renameTemplate: (template: string, name: string) =>
       ask<ResourceOf<"template">>("POST", `${pathOf("template", template)}/rename`, { body: { name } }),
+  };
+}
+
+function caCalls(ask: Ask) {
+  return {
+    ca: () => ask<CaState>("GET", "/v1/ca"),
+    rotateCa: () => ask<CaState>("POST", "/v1/ca/rotate"),
+    dropCa: (force: boolean) => ask<CaState>("POST", `/v1/ca/drop${forced(force)}`),
   };
 }
 

@@ -79,6 +79,7 @@ export async function assemble(store: Store, options: ControlOptions): Promise<P
   const authority = await authorityOf(store, options);
   const { cluster, revision, resources } = await store.read();
   const parts = { ...partsOf(store, viewOf(cluster, revision, resources), options), ...defined({ authority }) };
+  authority?.serve(parts.committer);
   await parts.histories.begin();
   return parts;
 }

@@ -54,7 +54,7 @@ export function renewal(disk: Disk, file: string | undefined, renew: (key: strin
 
 function tokenIn(file: string | undefined, host: string, pin: string | undefined): JoinToken {
   const what = `host ${host} has no certificate, and there is no token to join with`;
-  const fix = "give --join-token-file with what `weft host token create` prints, or a copy of the server's join.token";
+  const fix = "give --join-token-file with a copy of the server's join.token";
   if (file === undefined) throw new Fault("token-wrong", { what, fix });
   const token = joinTokenOf(textIn(file, what, fix));
   if (token.pin !== undefined || pin !== undefined) return { ...token, pin: pin ?? token.pin ?? "" };

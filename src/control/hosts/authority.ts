@@ -8,7 +8,10 @@ import type { CaState } from "../../model/ca.ts";
 import type { Secret, Store } from "../../store/store.ts";
 import type { Certifier, CertificateRequest, Issuer } from "../../tls/certifier.ts";
 import { pinOfPem } from "../../tls/names.ts";
+import type { Asked } from "../audit/entry.ts";
+import type { Committer } from "../commit/committer.ts";
 import type { Condition } from "../report/conditions.ts";
+import type { Caller } from "../write.ts";
 
 /** What a host is given: PEM texts. `ca` are all that it should trust from now on. */
 export type Issued = { readonly certificate: string; readonly ca: string };
@@ -23,6 +26,9 @@ type Kept = {
   /** While the CA is rotated: the one before, and the certificate by which it trusts the active one. */
   readonly previous?: { readonly certificate: string; readonly cross: string };
 };
+
+/** What is to be kept, and what is so then. */
+type Replacing = { readonly secret: Secret; readonly done: () => void };
 
 const KEY = "ca";
 const HOUR_MS = 3_600_000;
@@ -40,6 +46,7 @@ export class Authority {
   readonly #listeners = new Set<() => void>();
   /** By which CA the certificate is that a host has shown. */
   readonly #heard = new Map<string, string>();
+  #committer: Pick<Committer, "submit" | "view"> | undefined;
   #kept: Kept;
   #pins: { readonly active: string; readonly previous?: string };
   #trusted: readonly X509Certificate[] = [];
@@ -69,6 +76,34 @@ export class Authority {
     this.#kept = kept;
     this.#pins = pinsOf(kept);
     this.#trusted = trustedIn(kept);
+  }
+
+  /** From now on it can be shown, rotated and dropped. */
+  serve(committer: Pick<Committer, "submit" | "view">): void {
+    this.#committer = committer;
+  }
+
+  show(): CaState {
+    return this.state(this.#hosts);
+  }
+
+  async rotate(caller: Caller): Promise<CaState> {
+    await this.#keep(await this.rotated(), { verb: "rotate-ca", object: "ca" }, caller);
+    return this.show();
+  }
+
+  /** `force`: although hosts have no certificate of the new CA. */
+  async drop(caller: Caller, force: boolean): Promise<CaState> {
+    await this.#keep(this.dropped(this.#hosts, force), { verb: "drop-ca", object: "ca" }, caller);
+    return this.show();
+  }
+
+  get #hosts(): readonly string[] {
+    return [...(this.#committer?.view.host.keys() ?? [])];
+  }
+
+  async #keep({ secret, done }: Replacing, about: Asked, caller: Caller): Promise<void> {
+    await this.#committer?.submit({ about, caller, secrets: () => [secret], committed: done });
   }
 
   /** Of the CA that signs. */
@@ -151,7 +186,7 @@ export class Authority {
   }
 
   /** From now on another CA signs; both are trusted until the one before is dropped. */
-  async rotated(): Promise<{ readonly secret: Secret; readonly done: () => void }> {
+  async rotated(): Promise<Replacing> {
     if (this.#kept.previous !== undefined) {
       throw new Fault("in-use", {
         what: "the CA is already being rotated",
@@ -166,7 +201,7 @@ export class Authority {
   }
 
   /** The CA before is trusted no more. Refused while hosts have only that, unless forced. */
-  dropped(hosts: Iterable<string>, force: boolean): { readonly secret: Secret; readonly done: () => void } {
+  dropped(hosts: Iterable<string>, force: boolean): Replacing {
     const { previous, ...rest } = this.#kept;
     if (previous === undefined) {
       const fix = "begin with `weft ca rotate`";
@@ -186,13 +221,7 @@ export class Authority {
   conditions(hosts: Iterable<string>): Condition[] {
     if (this.#kept.previous === undefined) return [];
     const all = [...hosts];
-    const missing = this.missing(all);
-    const message =
-      missing.length === 0
-        ? `the CA is being rotated, and all ${all.length} hosts have a certificate of the new one: run \`weft ca drop\``
-        : `the CA is being rotated: ${missing.length} of ${all.length} hosts have no certificate of the new one yet: ` +
-          listed(missing);
-    return [{ reason: "ca-rotating", object: "cluster", message }];
+    return [{ reason: "ca-rotating", object: "cluster", message: rotatingText(this.missing(all), all.length) }];
   }
 
   #issuerFor(host: string): string | undefined {
@@ -238,6 +267,13 @@ function pinsOf({ active, previous }: Kept): { readonly active: string; readonly
 function trustedIn({ active, previous }: Kept): readonly X509Certificate[] {
   const all = previous === undefined ? [active] : [active, previous];
   return all.map(({ certificate }) => new X509Certificate(certificate));
+}
+
+function rotatingText(missing: readonly string[], count: number): string {
+  if (missing.length === 0)
+    return `the CA is being rotated, and all ${count} hosts have a certificate of the new one: run \`weft ca drop\``;
+  const waits = `${missing.length} of ${count} hosts have no certificate of the new one yet`;
+  return `the CA is being rotated: ${waits}: ${listed(missing)}`;
 }
 
 const LISTED_MAX = 20;

@@ -45,6 +45,9 @@ POST /v1/hosts/{name}/set               admin
 POST /v1/hosts/{name}/resume            admin
 PUT /v1/hosts/{name}/report             own admin
 POST /v1/hosts/{name}/inventory         own admin
+GET /v1/ca                              admin
+POST /v1/ca/rotate                      admin
+POST /v1/ca/drop                        admin
 GET /v1/blocks                          own other admin
 GET /v1/blocks/{name}                   own other admin
 GET /v1/vteps                           own other admin

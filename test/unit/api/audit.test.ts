@@ -23,7 +23,7 @@ test("every write: who, what before and after, revision; what changes nothing an
   await ask("PUT", "/v1/networks/blue", blue);
   await ask("PUT", "/v1/networks/blue", blue);
   const joined = await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
-  const token = joined.body.token as string;
+  const token = joined.body.certificate as string;
   await ask("POST", "/v1/endpoints", web, { token });
   await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, dns: ["10.0.0.1"] } });
   await ask("POST", "/v1/apply", { resources: [{ kind: "network", name: "n", spec: blue.spec }], dryRun: true });
@@ -65,7 +65,7 @@ test("every refusal, alike ones with their number; reads only for lack of a righ
   const api = await open();
   const { ask } = api;
   const { body } = await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
-  const token = body.token as string;
+  const token = body.certificate as string;
   for (let n = 0; n < 3; n++) await ask("GET", "/v1/status", undefined, { token: "guessed" });
   await ask("GET", "/v1/nowhere", undefined, { token: "" });
   await ask("PUT", "/v1/networks/blue", blue, { token });

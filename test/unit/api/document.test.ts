@@ -18,6 +18,9 @@ POST /v1/apply ApplyRequest => 200 Applied
 GET /v1/audit ?user ?kind ?name ?verb ?result ?since ?until ?revision ?order ?full ?cursor ?limit => 200 AuditPage
 GET /v1/audit/{name} => 200 AuditRecord
 GET /v1/audit/verify ?seq ?hash => 200 AuditVerdict
+GET /v1/ca => 200 Ca
+POST /v1/ca/drop ?force => 200 Ca
+POST /v1/ca/rotate => 200 Ca
 POST /v1/claims => 200 application/x-ndjson
 POST /v1/endpoint-sets EndpointClaims => 200 Applied
 POST /v1/endpoints EndpointClaim => 200 Attached, 201 Endpoint
@@ -235,6 +238,7 @@ PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.
   ways[].size ways[].why? problems
 Instantiated: revision networks
 Done: revision
+Ca: pin certificate untilMs sinceMs previous? previous.pin previous.certificate previous.untilMs missing?
 Heard: revision ca? suspectAfterMs reclaimAfterMs?
 Version: version cluster
 OidcBegun: url handle
