@@ -7,8 +7,8 @@ import { type ServerLocation, httpTo } from "./server.ts";
 
 export type LoginClient = ReturnType<typeof loginClient>;
 
-export function loginClient({ url, token }: Pick<ServerLocation, "url" | "token">) {
-  const http = httpTo(url);
+export function loginClient({ url, token, trust = {} }: ServerLocation) {
+  const http = httpTo(url, () => ({ trust }));
   const ask = askWith(http, token === undefined ? undefined : () => token);
   return {
     login: (user: string, password: string) =>

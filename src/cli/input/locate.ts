@@ -40,7 +40,7 @@ export async function locateServer(io: Io, options: RemoteOptions): Promise<Serv
 }
 
 /** The CA to trust: what was said now, else what the context says. A unix socket needs none. */
-async function trustOf({ url, caPin, caFile, context }: Found): Promise<Trust> {
+export async function trustOf({ url, caPin, caFile, context }: Found): Promise<Trust> {
   const pin = caPin ?? (caFile === undefined ? context?.caPin : undefined);
   if (url.startsWith("unix:") || (pin === undefined && caFile === undefined)) return {};
   if (pin === undefined) return { file: textOf(caFile ?? "", "--ca-file") };

@@ -1,12 +1,14 @@
 // `weft login`, `logout` and `whoami`: the token that a password gets is kept in a context, and shown nowhere.
 import type { Command } from "commander";
+import type { ServerLocation } from "../../client/server.ts";
+import { defined } from "../../model/defined.ts";
 import type { LoggedIn } from "../../model/login.ts";
 import { Fault } from "../../model/fault.ts";
 import { narrowingText } from "../../model/narrowing.ts";
 import type { Cli } from "../context.ts";
 import { timeText } from "../address/time.ts";
 import { connectLogins } from "../input/connect.ts";
-import { locateServer } from "../input/locate.ts";
+import { locateServer, trustOf } from "../input/locate.ts";
 import { reading, type ReadOptions, type Switches, type Texts } from "../input/options.ts";
 import type { Io } from "../io.ts";
 import { fields, printOne } from "../output/format.ts";
@@ -14,12 +16,14 @@ import { misuse } from "../output/error.ts";
 import { type Context, contextIn, readContexts, withContext, withCurrent, writeContexts } from "./contexts.ts";
 import { askSecret, secretFrom } from "./secretInput.ts";
 
-type LoginOptions = Texts<"server" | "context" | "user" | "passwordFile"> & Switches<"oidc">;
+type LoginOptions = Texts<"server" | "context" | "user" | "passwordFile" | "caPin" | "caFile"> & Switches<"oidc">;
 
 export function registerLogin(command: Command, cli: Cli): void {
   command
     .description("Log in to a cluster. What it gets is kept in ~/.config/weft/contexts.json, for this user only.")
-    .option("--server <url>", "URL of the server: http://HOST:PORT (default: that of the context)")
+    .option("--server <url>", "URL of the server: https://HOST:PORT (default: that of the context)")
+    .option("--ca-pin <pin>", "pin of the server's CA, as `weft ca show` prints it there; kept in the context")
+    .option("--ca-file <file>", "certificates of CAs to trust for the name of the server, in PEM")
     .option("--context <name>", "name of the cluster here (default: the current one, or the server's name)")
     .option("--user <name>", "who you are (default: as the last time, or asked)")
     .option("--oidc", "by the server's OpenID provider: shows a code to enter there with any browser")
@@ -43,11 +47,11 @@ export function registerWhoAmI(command: Command, cli: Cli): void {
 type Place = { readonly name: string; readonly context: Context };
 
 /** Where to log in: what is said, or the context that is current. */
-async function placeOf(io: Io, { server, context }: LoginOptions): Promise<Place> {
+async function placeOf(io: Io, { server, context, caPin }: LoginOptions): Promise<Place> {
   const all = readContexts(io.env);
   if (server === undefined) {
     const found = contextIn(all, context);
-    if (found !== undefined) return found;
+    if (found !== undefined) return { ...found, context: { ...found.context, ...defined({ caPin }) } };
     throw misuse("--server", "it is not known where to log in", "give --server URL", "there is no context yet");
   }
   const { serverUrl } = await import("../../client/url.ts");
@@ -56,7 +60,7 @@ async function placeOf(io: Io, { server, context }: LoginOptions): Promise<Place
     ([name, each]) => each.server === server && name === (context ?? name),
   );
   const name = context ?? same?.[0] ?? nameOf(server);
-  return { name, context: { ...same?.[1], server } };
+  return { name, context: { ...same?.[1], server, ...defined({ caPin }) } };
 }
 
 /** `weft1.example.com` of https://weft1.example.com:7474. */
@@ -67,7 +71,9 @@ function nameOf(server: string): string {
 
 async function login({ io }: Cli, options: LoginOptions): Promise<void> {
   const { name, context } = await placeOf(io, options);
-  if (options.oidc === true) return keep(io, { name, context }, await byDevice(io, context.server));
+  const { caPin, caFile } = options;
+  const at = { url: context.server, trust: await trustOf({ url: context.server, caPin, caFile, context }) };
+  if (options.oidc === true) return keep(io, { name, context }, await byDevice(io, at));
   const user = options.user ?? context.user ?? (await askUser(io));
   const file = options.passwordFile;
   const password =
@@ -75,14 +81,14 @@ async function login({ io }: Cli, options: LoginOptions): Promise<void> {
       ? await askSecret(io, `Password of ${user} at ${context.server}: `, "--password-file")
       : await secretFrom(io, file, "--password-file");
   const { loginClient } = await import("../../client/logins.ts");
-  const made = await loginClient({ url: context.server }).login(user, password);
+  const made = await loginClient(at).login(user, password);
   await keep(io, { name, context }, made);
 }
 
 /** A person enters the code elsewhere; until then the server is asked again and again. */
-async function byDevice(io: Io, server: string): Promise<LoggedIn> {
+async function byDevice(io: Io, at: ServerLocation): Promise<LoggedIn> {
   const { loginClient } = await import("../../client/logins.ts");
-  const client = loginClient({ url: server });
+  const client = loginClient(at);
   const { handle, userCode, verificationUri, verificationUriComplete, ...times } = await client.beginDevice();
   io.err(`Open ${plain(verificationUri)} and enter the code ${plain(userCode)}\n`);
   if (verificationUriComplete !== undefined) io.err(`(or open ${plain(verificationUriComplete)})\n`);
@@ -94,7 +100,7 @@ async function byDevice(io: Io, server: string): Promise<LoggedIn> {
   }
   throw new Fault("timeout", {
     what: "the code was not entered in time",
-    where: server,
+    where: at.url,
     fix: "begin again: weft login --oidc",
   });
 }
@@ -128,7 +134,11 @@ async function logout({ io }: Cli, { context: named }: Texts<"context">): Promis
   const { token = "", expiresMs: _, ...rest } = context;
   // Forgotten first: a server that is away, or does not know it any more, does not keep it here.
   await writeContexts(io.env, { ...all, contexts: { ...all.contexts, [name]: rest } });
-  const refused = await loginClient({ url: context.server, token })
+  const refused = await loginClient({
+    url: context.server,
+    token,
+    trust: await trustOf({ url: context.server, context }),
+  })
     .logout()
     .then(() => undefined, reasonOf);
   if (refused === undefined || refused === "token-wrong") return io.err(`logged out of ${context.server}\n`);
