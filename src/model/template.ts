@@ -3,7 +3,7 @@ import type { TSchema } from "typebox";
 import { formatCidr, formatIp, parseCidr, parseIp } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { NetworkInput } from "./kinds/network.ts";
-import type { TemplateInput } from "./kinds/template.ts";
+import type { TemplateInput, TemplateSpec } from "./kinds/template.ts";
 import { invalid } from "./shape.ts";
 
 type Value = string | number | boolean | readonly string[];
@@ -84,7 +84,7 @@ export function checkField(path: string, where: string, isWhole: boolean): void 
 }
 
 /** Every field that the value has, as `ranges[0].gateway` and without its indexes. */
-export function fieldsIn(value: unknown, at = "", plain = ""): { readonly path: string; readonly field: string }[] {
+function fieldsIn(value: unknown, at = "", plain = ""): { readonly path: string; readonly field: string }[] {
   if (Array.isArray(value)) return value.flatMap((each, i) => fieldsIn(each, `${at}[${i}]`, plain));
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, each]) => {
@@ -93,8 +93,20 @@ export function fieldsIn(value: unknown, at = "", plain = ""): { readonly path: 
   });
 }
 
-/** Whether a restriction is about the field: it is named, or it is in what is named, wherever that is. */
-export function restricts(restriction: string, field: string): boolean {
+/** Refuses a field that only who may administer the template gives, wherever it is. */
+export function checkRestricted(name: string, { restricted = [] }: TemplateSpec, own: NetworkInput): void {
+  const met = fieldsIn(own).find(({ field }) => restricted.some((each) => restricts(each, field)));
+  if (met === undefined) return;
+  throw new Fault("forbidden", {
+    what: `template "${name}" restricts ${met.field}`,
+    where: `network.${met.path}`,
+    why: "only who may administer the template gives it",
+    fix: "leave it out, or ask the template's owner",
+  });
+}
+
+/** Whether a restriction is about the field, at the network or inside of another. */
+function restricts(restriction: string, field: string): boolean {
   return field === restriction || field.endsWith(`.${restriction}`);
 }
 

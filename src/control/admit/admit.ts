@@ -79,8 +79,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   release: (draft, { span }) => release(draft, span),
   reserve: (draft, { network, request }) => reserve(draft, network, request),
   instantiate(draft, { template, request }) {
-    // What the template restricts is its author's to say, not a user's.
-    instantiate(draft, template, request, !draft.isByUser);
+    instantiate(draft, template, request);
     return undefined;
   },
   "clone-template": (draft, { template, name }) => cloneTemplate(draft, template, name),

@@ -4,6 +4,7 @@ import type { ApplyItem } from "../../model/input.ts";
 import { peersIn } from "../../model/group.ts";
 import { endpointName } from "../../model/resource.ts";
 import { get, listOf } from "../state/view.ts";
+import { checkRestricted } from "../../model/template.ts";
 import type { Write } from "../write.ts";
 import { type Changed, changedFields } from "./fields.ts";
 import { checkMode, checkNewOwner, checkRule } from "./grants.ts";
@@ -87,6 +88,8 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
     needs.right("use", "template", template);
     needs.makes("network");
     if (network === undefined) return;
+    const known = needs.find("template", template);
+    if (known?.kind === "template" && !needs.either("admin", [known])) checkRestricted(template, known.spec, network);
     // The template's own part is its author's; what is given besides is the caller's.
     needs.fields(
       changedFields("network", undefined, network).filter(isSaid(network)),

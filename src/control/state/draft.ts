@@ -41,10 +41,6 @@ export class Draft {
     this.#author = author?.role === "user" ? author.user : undefined;
   }
 
-  get isByUser(): boolean {
-    return this.#author !== undefined;
-  }
-
   /** Makes the resource, or changes its spec; it keeps its uid, access and lock. An equal spec changes nothing. */
   put<K extends Kind>(kind: K, name: string, spec: ResourceOf<K>["spec"]): ResourceOf<K> {
     const old = get(this.view, kind, name);

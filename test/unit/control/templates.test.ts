@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { instantiate } from "../../../src/control/admit/network/template.ts";
-import { Draft } from "../../../src/control/state/draft.ts";
-import { viewOf } from "../../../src/control/state/view.ts";
+import type { Caller } from "../../../src/control/write.ts";
 import { cidrOf, overlaps } from "../../../src/model/address.ts";
-import type { InstantiateRequest } from "../../../src/model/input.ts";
+import { Fault } from "../../../src/model/fault.ts";
+import type { ApplyItem, InstantiateRequest, NetworkInput } from "../../../src/model/input.ts";
 import type { TemplateSpec } from "../../../src/model/kinds/template.ts";
 import { parsePut } from "../../../src/model/parse.ts";
 import type { Network } from "../../../src/model/resource.ts";
@@ -168,24 +167,74 @@ test("refused templates: inputs and restrictions of no field, names of nothing, 
   await isNone("cidr-invalid", /spec\.network\.subnets\[0\]/, { network: { subnets: [{ cidr: "10.0.0.1/8" }] } });
 });
 
-test("what a template restricts, others do not give, wherever it is", () => {
+const as = (user: string): Caller => ({ identity: { role: "user", user }, credential: "test", from: "test" });
+const MODES = { use: "------u--", admin: "------uma" } as const;
+
+/** Users `ann` and `bob`, and a template of the administrators that others use, or administer. */
+async function shared(spec: TemplateSpec, others: keyof typeof MODES): Promise<Lab> {
+  const lab = await openLab();
+  const items: ApplyItem[] = [
+    { kind: "usergroup", name: "red", spec: {} },
+    ...["ann", "bob"].map((name) => ({ kind: "user", name, spec: { group: "red" } }) as const),
+  ];
+  await lab.control.write({ verb: "apply", items });
+  await put(lab, "t", spec);
+  await lab.control.write({ verb: "chmod", kind: "template", name: "t", mode: MODES[others] });
+  return lab;
+}
+
+test("what a template restricts, others do not give, wherever it is; who administers it does", async () => {
   const spec = { network: {}, restricted: ["mtu", "ranges.gateway"] } satisfies TemplateSpec;
-  const template = { kind: "template", name: "t", uid: "t", revision: 1, spec } as const;
-  const context = {
-    uid: () => "u",
-    nowMs: () => 0,
-    quarantineTime: () => ({ nowMs: 0, openedMs: 0 }),
-    prefixes: new Map(),
-  };
+  const lab = await shared(spec, "use");
   const range = { name: "r", type: "ip4", first: "10.7.0.9", size: 2 } as const;
-  const by = (network: object, mayRestricted = false) =>
-    instantiate(new Draft(viewOf("c", 1, [template]), context), "t", { name: "n", network }, mayRestricted);
+  const by = (network: NetworkInput, to = lab, name = "n") =>
+    to.control.writeAs(as("ann"), { verb: "instantiate", template: "t", request: { name, network } });
   const subnets = [{ cidr: "10.7.0.0/24", gateway: "10.7.0.5" }];
-  assert.throws(() => by({ subnets, mtu: 1400 }), /template "t" restricts mtu.*\(at network\.mtu\)/);
-  assert.throws(() => by({ subnets, ranges: [range, { ...range, mtu: 1400 }] }), /\(at network\.ranges\[1\]\.mtu\)/);
-  assert.throws(() => by({ subnets, ranges: [{ ...range, gateway: "none" }] }), /restricts ranges\.gateway/);
-  assert.equal(by({ subnets, ranges: [range] }).length, 1, "a gateway of a subnet is another field");
-  assert.equal(by({ subnets, mtu: 1400 }, true)[0]?.spec.mtu, 1400);
+  for (const [network, why] of [
+    [{ subnets, mtu: 1400 }, /template "t" restricts mtu.*\(at network\.mtu\)/],
+    [{ subnets, ranges: [range, { ...range, mtu: 1400 }] }, /\(at network\.ranges\[1\]\.mtu\)/],
+    [{ subnets, ranges: [{ ...range, gateway: "none" }] }, /restricts ranges\.gateway/],
+  ] as const)
+    await refuses(lab, "forbidden", why, () => by(network));
+  await by({ subnets, ranges: [range] });
+  assert.equal((await lab.snapshot()).networks[0]?.spec.ranges?.length, 1, "a gateway of a subnet is another field");
+  const administered = await shared(spec, "admin");
+  await by({ subnets, mtu: 1400 }, administered);
+  assert.equal((await administered.snapshot()).networks[0]?.spec.mtu, 1400);
+});
+
+test("use is enough, and the network is the caller's; nothing of hosts or others comes along", async () => {
+  const lab = await shared({ network: { pool: { name: "private-ipv4" } } }, "use");
+  await lab.control.write({ verb: "put", kind: "physicalnetwork", name: "lan", spec: { vlans: ["100-109"] } });
+  const by = (user: string, request: InstantiateRequest, template = "t") =>
+    lab.control.writeAs(as(user), { verb: "instantiate", template, request });
+  const { changes } = await by("ann", { name: "lab", count: 2 });
+  const made = changes.flatMap((change) => ("put" in change && change.put.kind === "network" ? [change.put] : []));
+  assert.deepEqual(
+    made.map(({ name, access }) => [name, access]),
+    ["lab-1", "lab-2"].map((name) => [name, { owner: "ann", group: "red", mode: "um-------" }]),
+  );
+  const [vrf] = changes.flatMap((change) => ("put" in change && change.put.kind === "vrf" ? [change.put] : []));
+  assert.equal(vrf?.access?.owner, "ann");
+  const isNone = (network: NetworkInput) =>
+    refuses(lab, "forbidden", /.*/, () =>
+      by("bob", { name: "x", network, replaceAddresses: network.subnets !== undefined }),
+    );
+  await isNone({ hosts: ["*"] });
+  await isNone({ placement: "host" });
+  await isNone({ driver: "vlan", parent: "lan" });
+  await isNone({ vni: 77 });
+  await refuses(lab, "forbidden", /.*/, () => by("bob", { name: "x", network: { reservedFrom: "lab-1" } }));
+  await assert.rejects(by("bob", { name: "x", network: { vrf: "lab-1" } }), Fault, "a VRF of another");
+  await assert.rejects(by("bob", { name: "lab-1" }), Fault);
+  // What the administrator has written into the template is his to give.
+  await put(lab, "t", { network: { driver: "vlan", parent: "lan", subnets: [{ cidr: "10.9.0.0/24" }] } });
+  await by("bob", { name: "tagged" });
+  assert.equal((await lab.snapshot()).networks.find(({ name }) => name === "tagged")?.spec.vlan, 100);
+  await lab.control.write({ verb: "chmod", kind: "template", name: "t", mode: "---------" });
+  await assert.rejects(by("bob", { name: "more" }), Fault, "without use");
+  await lab.control.write({ verb: "lock", kind: "template", name: "private-ipv4", level: "use" });
+  await assert.rejects(by("bob", { name: "more" }, "private-ipv4"), /lock/);
 });
 
 test("a copy is another template, one with another name the same; the built-in one keeps its name", async () => {

@@ -8,7 +8,7 @@ import { unknownFault } from "../../../model/kinds.ts";
 import type { TemplateInput, TemplateSpec } from "../../../model/kinds/template.ts";
 import { checkName, parsePut } from "../../../model/parse.ts";
 import type { Network, Template } from "../../../model/resource.ts";
-import { checkField, fieldsIn, inputValue, restricts, withField } from "../../../model/template.ts";
+import { checkField, inputValue, withField } from "../../../model/template.ts";
 import type { Draft } from "../../state/draft.ts";
 import { builtIn } from "../../state/builtIn.ts";
 import { type View, get } from "../../state/view.ts";
@@ -78,14 +78,8 @@ function checkNamed(view: View, { pool, parent, vrf, securityGroups, reservedFro
 }
 
 /** The networks of one request, in the order of their numbers: all or none. */
-export function instantiate(
-  draft: Draft,
-  name: string,
-  request: InstantiateRequest,
-  mayRestricted: boolean,
-): readonly Network[] {
+export function instantiate(draft: Draft, name: string, request: InstantiateRequest): readonly Network[] {
   const template = templateNamed(draft.view, name);
-  if (!mayRestricted) checkRestricted(template, request.network ?? {});
   const part = filledIn(template, request.inputs ?? {});
   const whole = merged(template, part, request);
   // A reservation has none.
@@ -159,18 +153,6 @@ function filledIn({ name, spec }: Template, given: NonNullable<InstantiateReques
       });
   }
   return part;
-}
-
-/** A field of the caller's that only administrators of the template give, wherever it is. */
-function checkRestricted({ name, spec }: Template, own: NetworkInput): void {
-  const met = fieldsIn(own).find(({ field }) => (spec.restricted ?? []).some((each) => restricts(each, field)));
-  if (met === undefined) return;
-  throw new Fault("forbidden", {
-    what: `template "${name}" restricts ${met.field}`,
-    where: `network.${met.path}`,
-    why: "only who may administer the template gives it",
-    fix: "leave it out, or ask the template's owner",
-  });
 }
 
 const ADDRESSES = ["subnets", "pool", "ranges"] as const;
