@@ -28,14 +28,15 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       name: "network",
       alias: "net",
       about:
-        "networks: create, list, show, edit, delete, export, select; range, reserve, quota; join, leave, members, " +
+        "networks: create, list, show, edit, delete, export, select, chown, chmod, lock, unlock;" +
+        " range, reserve, quota; join, leave, members, " +
         "migrate, migration, conversion",
       load: () => import("./network/network.ts"),
     },
     {
       name: "endpoint",
       alias: "ep",
-      about: "interfaces of workloads: list, show, set, delete",
+      about: "interfaces of workloads: list, show, set, delete, chown, chmod, lock, unlock",
       load: () => import("./endpoint/endpoint.ts"),
     },
     {
@@ -62,30 +63,40 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "pool",
-      about: "sources of ids and subnets for new networks: list, show, edit, delete",
+      about: "sources of ids and subnets for new networks: list, show, edit, delete, chown, chmod, lock, unlock",
       load: () => import("./network/pool.ts"),
     },
     {
       name: "template",
-      about: "what new networks have in common: create, instantiate, list, show, update, clone, rename, delete",
+      about:
+        "what new networks have in common: create, instantiate, list, show, update, clone, rename, delete, chown, chmod, lock, unlock",
       load: () => import("./template/template.ts"),
     },
     {
+      name: "acl",
+      kind: "aclrule",
+      about: "rules that give rights: list, show, create, delete",
+      async load() {
+        const { register } = await import("./resource/noun.ts");
+        return { register: (command, cli) => register(command, cli, "aclrule") };
+      },
+    },
+    {
       name: "vrf",
-      about: "routing domains: create, list, show, edit, delete",
+      about: "routing domains: create, list, show, edit, delete, chown, chmod, lock, unlock",
       load: () => import("./network/vrf.ts"),
     },
     {
       name: "physical",
       kind: "physicalnetwork",
-      about: "what devices of hosts lead to: create, list, show, edit, delete",
+      about: "what devices of hosts lead to: create, list, show, edit, delete, chown, chmod, lock, unlock",
       load: () => import("./network/physical.ts"),
     },
     {
       name: "sg",
       alias: "security-group",
       kind: "securitygroup",
-      about: "security groups: create, list, show, edit, delete, effective, status, commit",
+      about: "security groups: create, list, show, edit, delete, effective, status, commit, chown, chmod, lock, unlock",
       load: () => import("./group/group.ts"),
     },
   ],

@@ -124,6 +124,9 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
     /** A reservation is made, or extended; gives it with all its pieces. */
     reserve: (network: string, body: input.ReserveRequest) =>
       ask<ResourceOf<"network">>("POST", `${pathOf("network", network)}/reservations`, { body }),
+    /** chown, chmod, lock or unlock of what has an owner. */
+    setRights: <K extends Kind>(kind: K, name: string, verb: string, body: object) =>
+      ask<ResourceOf<K>>("POST", `${pathOf(kind, name)}/${verb}`, { body }),
     ...templateCalls(ask),
     /** The newest first. */
     leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) =>

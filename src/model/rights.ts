@@ -29,7 +29,7 @@ export const Access = strictObject({
 export type Access = Value<typeof Access>;
 
 /** What nobody may do, not even an administrator: use blocks manage and admin, too; manage blocks admin, too. */
-const LOCKS = ["use", "manage", "admin", "all"] as const;
+export const LOCKS = ["use", "manage", "admin", "all"] as const;
 export type Lock = (typeof LOCKS)[number];
 export const LockLevel = oneOf(LOCKS, "What nobody may do with it until it is unlocked; use and all: anything.");
 

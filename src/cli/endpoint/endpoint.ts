@@ -26,6 +26,7 @@ import {
   type WriteOptions,
 } from "../input/options.ts";
 import { mergedLabels, withLabels } from "../input/labels.ts";
+import { registerRights } from "../resource/rights.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { misuse } from "../output/error.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
@@ -35,6 +36,7 @@ import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimit
 type Filter = { readonly network?: string; readonly host?: string };
 
 export function register(noun: Command, cli: Cli): void {
+  registerRights(noun, cli, "endpoint");
   const list = noun
     .command("list")
     .alias("ls")

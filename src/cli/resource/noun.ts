@@ -22,7 +22,7 @@ export function register(noun: Command, cli: Cli, kind: WritableKind): void {
   registerList(noun, cli, kind, {
     about: `List ${called}s.`,
     columns: [{ header: "NAME", of: ({ name }) => name }, ...columns],
-    empty: `No ${called}s. Make one: weft ${kind} create -f FILE`,
+    empty: `No ${called}s. Make one: weft ${noun.name()} create -f FILE`,
   });
   registerShow(noun, cli, kind, {
     about: `Show a ${called}.`,

@@ -22,6 +22,7 @@ import {
   type WriteOptions,
 } from "../input/options.ts";
 import { isSame, sameText } from "../output/changes.ts";
+import { isOwned, registerRights, rightsColumns, rightsText } from "./rights.ts";
 import { byName, printList, printOne, type Column } from "../output/format.ts";
 
 type ListVerb<K extends Kind> = {
@@ -46,7 +47,8 @@ export function registerList<K extends Kind>(noun: Command, cli: Cli, kind: K, v
         verb.whole?.(server),
       ]);
       const name = (row: ResourceOf<K>) => `${kind}/${row.name}`;
-      await printList(io, options, { columns: shown, name, empty, ...defined({ whole }) }, byName(rows));
+      const all = [...shown, ...rightsColumns(kind)];
+      await printList(io, options, { columns: all, name, empty, ...defined({ whole }) }, byName(rows));
     }),
   );
 }
@@ -58,11 +60,15 @@ type ShowVerb<K extends Kind> = {
 };
 
 export function registerShow<K extends Kind>(noun: Command, cli: Cli, kind: K, { about, text }: ShowVerb<K>): void {
+  if (isOwned(kind)) registerRights(noun, cli, kind);
   reading(noun.command("show <name>").description(about)).action(
     cli.verb(async ({ io }, name: string, options: ReadOptions) => {
       const server = await connect(io, options);
       const value = await server.get(kind, name);
-      await printOne(io, options, { name: `${kind}/${name}`, value }, () => text(cli, value, server));
+      await printOne(io, options, { name: `${kind}/${name}`, value }, async () => {
+        const said = await text(cli, value, server);
+        return said + rightsText(io, value);
+      });
     }),
   );
 }

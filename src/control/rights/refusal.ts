@@ -1,6 +1,6 @@
 // Refusals of rights: what is missing, to what, and who can give it.
 import { Fault } from "../../model/fault.ts";
-import { calledOf, unknownFault } from "../../model/kinds.ts";
+import { calledOf, seeOf, unknownFault } from "../../model/kinds.ts";
 import { type Right, modeGives } from "../../model/rights.ts";
 import type { Kind, Resource } from "../../model/resource.ts";
 
@@ -8,7 +8,7 @@ import type { Kind, Resource } from "../../model/resource.ts";
 export function rightMissing(user: string, right: Right, resource: Resource): Fault {
   const { kind, name, access } = resource;
   const giver = giverOf(user, resource);
-  const byMode = access === undefined ? "" : `, or weft ${kind} chmod by who manages it`;
+  const byMode = access === undefined ? "" : `, or weft ${nounOf(kind)} chmod by who manages it`;
   return new Fault("forbidden", {
     what: `user "${user}" may not ${right} ${calledOf(kind)} "${name}"`,
     where: `${kind}/${name}`,
@@ -76,11 +76,16 @@ export function lockedFault({ kind, name, lock }: Resource): Fault {
     what: `${calledOf(kind)} "${name}" is locked`,
     where: `${kind}/${name}`,
     why: `its lock is ${lock ?? "all"}; locks are for administrators, too`,
-    fix: `unlock it first: weft ${kind} unlock ${name}`,
+    fix: `unlock it first: weft ${nounOf(kind)} unlock ${name}`,
   });
 }
 
 /** As if it were not there. */
 export function unseen(kind: Kind, name: string): Fault {
   return unknownFault(kind, name, "name");
+}
+
+/** What the command line calls it. */
+function nounOf(kind: Kind): string {
+  return seeOf(kind).split(" ")[0] ?? kind;
 }

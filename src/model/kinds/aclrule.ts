@@ -34,6 +34,7 @@ export const aclrule = {
   spec: AclRuleSpec,
   list: "aclRules",
   called: "ACL rule",
+  see: "acl list",
   seenBy: "none",
   put: {
     input: AclRuleSpec,

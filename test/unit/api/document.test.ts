@@ -139,7 +139,7 @@ conversions     Conversion     conversion      not-found           network conve
 physicalnetworks  PhysicalNetwork  physical network  physical-unknown  physical list
 users           User           user            not-found           user list
 usergroups      UserGroup      user group      not-found           usergroup list
-aclrules        AclRule        ACL rule        not-found           aclrule list
+aclrules        AclRule        ACL rule        not-found           acl list
 templates       Template       template        template-unknown    template list
 hostclusters   HostCluster    cluster         cluster-unknown     cluster list
 `;
