@@ -124,10 +124,7 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
     /** A reservation is made, or extended; gives it with all its pieces. */
     reserve: (network: string, body: input.ReserveRequest) =>
       ask<ResourceOf<"network">>("POST", `${pathOf("network", network)}/reservations`, { body }),
-    /** chown, chmod, lock or unlock of what has an owner. */
-    setRights: <K extends Kind>(kind: K, name: string, verb: string, body: object) =>
-      ask<ResourceOf<K>>("POST", `${pathOf(kind, name)}/${verb}`, { body }),
-    ...templateCalls(ask),
+    ...templateAndRightsCalls(ask),
     /** The newest first. */
     leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) =>
       itemsAt<LeaseRecord>(ask, `/v1/leases/history${queryText({ ...query, limit, since, before })}`),
@@ -151,8 +148,11 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
   };
 }
 
-function templateCalls(ask: Ask) {
+function templateAndRightsCalls(ask: Ask) {
   return {
+    /** chown, chmod, lock or unlock of what has an owner. */
+    setRights: <K extends Kind>(kind: K, name: string, verb: string, body: object) =>
+      ask<ResourceOf<K>>("POST", `${pathOf(kind, name)}/${verb}`, { body }),
     /** Networks of a template: all or none; with `dryRun` none, and the answer says what they would be. */
     instantiate: (template: string, body: UncheckedInstantiate) =>
       ask<Instantiated>("POST", `${pathOf("template", template)}/instantiate`, { body }),
