@@ -69,7 +69,8 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     {
       name: "template",
       about:
-        "what new networks have in common: create, instantiate, list, show, update, clone, rename, delete, chown, chmod, lock, unlock",
+        "what new networks have in common: create, instantiate, list, show, update, clone, rename, " +
+        "delete, chown, chmod, lock, unlock",
       load: () => import("./template/template.ts"),
     },
     {
