@@ -1,6 +1,9 @@
 // Attaches to any network, on the real kernel: what the server selects is what the workload gets, in global and local
 // networks, by weft attach and by CNI; and nothing stays of what fails.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODES } from "../../src/doors/cni/refusal.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
@@ -71,6 +74,40 @@ describe("attaches that name no network", { skip: whyNoKernelTests() ?? false },
     const { stderr } = await attach(netns, "--name", "taken", "--requires", "zone = a");
     assert.match(stderr, /\[interface-taken\]/);
     await until("the lease is released", async () => (await endpoints()).every(({ name }) => name !== "taken.eth0"));
+  });
+
+  test("interfaces of users: the user's rights decide, and the user owns the endpoint", async () => {
+    const must = async (method: string, path: string, body: object) => {
+      const answer = await cluster.api(method, path, body);
+      assert.ok(answer.status < 300, JSON.stringify(answer));
+      return answer.body;
+    };
+    await must("PUT", "/v1/usergroups/staff", { spec: {} });
+    await must("PUT", "/v1/users/alice", { spec: { group: "staff" } });
+    const { token } = await must("POST", "/v1/tokens", { name: "vm", user: "alice" });
+    const folder = mkdtempSync(join(tmpdir(), "weft-user-"));
+    const file = join(folder, "alice.token");
+    writeFileSync(file, `${token}\n`, { mode: 0o600 });
+    try {
+      const netns = `/run/netns/${await cluster.addWorkloadNetns("alices")}`;
+      const target = { container: "alices", netns };
+      const config = conf({ network: "large", userTokenFile: file });
+      const refused = await cni("ADD", { ...target, config });
+      assert.equal(refused.answer.code, CODES.config, refused.output);
+      const rule = { subject: { user: "alice" }, resource: { kinds: ["network"], name: "large" }, rights: ["use"] };
+      await must("PUT", "/v1/aclrules/large", { spec: rule });
+      assert.equal((await cni("ADD", { ...target, config })).code, 0);
+      const made = (await endpoints()).find(({ name }) => name === "alices.eth0");
+      assert.equal(made.access.owner, "alice");
+      const local = await cni("ADD", { ...target, ifname: "eth1", config: conf({ ...config, network: "routed" }) });
+      assert.equal(local.answer.code, CODES.unsupported, local.output);
+      const selected = conf({ userTokenFile: file, differentNetworks: true });
+      const none = await cni("ADD", { ...target, ifname: "eth1", config: selected });
+      assert.equal(none.answer.code, CODES["none-fits"], none.output);
+      assert.equal((await cni("DEL", { ...target, config })).code, 0);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test("CNI: ADD, the same again, CHECK, STATUS, DEL; and a refusal with its code", async () => {
