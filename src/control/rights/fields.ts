@@ -111,7 +111,7 @@ const FIELD_LEVELS: { readonly [K in WritableKind]: Levels<K> } = {
   physicalnetwork: { vlans: "cluster", mtu: "cluster", description: "manage" },
   securitygroup: { rules: "manage", keepFlows: "manage", commits: "manage", description: "manage" },
   // Its network is looked into: see changedFields().
-  template: { network: "manage", inputs: "manage", restricted: "manage", description: "manage" },
+  template: { network: "manage", inputs: "manage", restricted: "manage", labels: "manage", description: "manage" },
   user: { group: "manage", groups: "manage", enabled: "manage", quota: "admin", description: "manage" },
   hostcluster: { hosts: "cluster", selector: "cluster", description: "manage" },
   usergroup: { quota: "admin", description: "manage" },

@@ -1,7 +1,9 @@
 // Templates: what networks have in common that people make who need not know how. What makes a network of one is in
 // control/admit/network/template.ts.
 import Type from "typebox";
+import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
+import { checkLabels, optionalLabels, someLabels } from "../labels.ts";
 import { FOR_ALL } from "../rights.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkInput, canonicalPart } from "./network.ts";
@@ -32,6 +34,7 @@ const TemplateSpec = strictObject({
         "`ranges.gateway`; each also wherever it is inside of another, as `mtu` in ranges.",
     ),
   ),
+  labels: optionalLabels,
   description: optional(Type.String()),
 });
 export type TemplateSpec = Value<typeof TemplateSpec>;
@@ -67,5 +70,7 @@ export const template = {
 } as const satisfies KindRecord;
 
 function canonicalTemplate(spec: TemplateSpec, where: string): TemplateSpec {
-  return { ...spec, network: canonicalPart(spec.network, `${where}.network`) };
+  const labels = someLabels(checkLabels(spec.labels, `${where}.labels`));
+  const { labels: _, ...rest } = spec;
+  return { ...rest, network: canonicalPart(spec.network, `${where}.network`), ...defined({ labels }) };
 }

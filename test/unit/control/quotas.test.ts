@@ -11,7 +11,8 @@ import { Fault } from "../../../src/model/fault.ts";
 import { ALL_KINDS } from "../../../src/model/kinds.ts";
 import type { OwnedQuota } from "../../../src/model/quota.ts";
 import type { Resource } from "../../../src/model/resource.ts";
-import { ADMIN } from "./lab.ts";
+import { ADMIN, openLab } from "./lab.ts";
+import { as, callerOf, people, tried } from "./rights/lab.ts";
 
 let uids = 0;
 const context = {
@@ -201,5 +202,27 @@ test("over any writes: the index is what is there, and nobody grows beyond a quo
       assert.deepEqual([again.owned, again.quotas], [view.owned, view.quotas]);
     }),
     { numRuns: 150 },
+  );
+});
+
+test("a user who may make networks makes as many as its quota says, and cannot raise it", async () => {
+  const lab = await openLab();
+  const { control } = lab;
+  await people(control);
+  const rule = { subject: { user: "ann" }, resource: { kinds: ["network", "vrf"], all: true }, rights: ["create"] };
+  await control.write({ verb: "put", kind: "aclrule", name: "makes", spec: rule } as never);
+  await control.write({ verb: "put", kind: "user", name: "ann", spec: { group: "red", quota: { networks: 1 } } });
+  const ann = callerOf("ann");
+  assert.equal(await tried(control, ann, network("a1", 1)), "done");
+  assert.equal(await tried(control, ann, network("a2", 2)), "quota-exceeded");
+  const raise = { verb: "put", kind: "user", name: "ann", spec: { group: "red", quota: { networks: 9 } } };
+  assert.equal(await tried(control, ann, raise), "forbidden");
+  const own = await control.read((view) => quotasFor(view, as("ann")));
+  assert.deepEqual(
+    own.map(({ name, used }) => [name, used.networks]),
+    [
+      ["ann", 1],
+      ["red", 1],
+    ],
   );
 });

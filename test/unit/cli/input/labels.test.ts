@@ -61,6 +61,12 @@ test("networks and hosts: made with labels, edited, listed by a selector", async
   assert.match((await line.weft(["host", "list", "-l", "rack in r7"])).stderr, /from column 9 on/);
 });
 
+test("templates have labels, too", async () => {
+  const spec = { network: { ipam: "global" as const }, labels: { team: "shop" } };
+  await control.write({ verb: "put", kind: "template", name: "small", spec });
+  assert.equal(await weft("template list -l team=shop -o name"), "template/small\n");
+});
+
 test("endpoints: claimed with labels, changed, and their addresses selected", async () => {
   for (const [owner, app] of [
     ["a", "shop"],
