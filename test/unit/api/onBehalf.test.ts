@@ -1,7 +1,7 @@
 // Endpoints of users: a host carries a user's token, and the user's rights decide.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { claim, closeAll, isProblem, open, web } from "./lab.ts";
+import { ADMIN, claim, closeAll, isProblem, open, web } from "./lab.ts";
 
 after(closeAll);
 
@@ -64,7 +64,7 @@ test("a selection for a user: only networks that it may use, and of others not a
 test("what is not a user's token is refused; so are several users in one write", async () => {
   const { attach, tokens, ask, host } = await begun();
   isProblem(await attach({ userToken: "nothing" }), "token-wrong", /token/);
-  isProblem(await attach({ userToken: host }), "forbidden", /no user's/);
+  isProblem(await attach({ userToken: ADMIN }), "forbidden", /no user's/);
   const endpoints = [
     { ...web, userToken: tokens["alice"] },
     { ...web, ifname: "eth1", userToken: tokens["bob"] },
