@@ -6,6 +6,7 @@ import * as check from "../model/check.ts";
 import * as preflight from "../model/preflight.ts";
 import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
+import { NetworkProgress } from "../model/progress.ts";
 import * as input from "../model/input.ts";
 import * as login from "../model/login.ts";
 import * as oidc from "../model/oidc.ts";
@@ -169,6 +170,7 @@ export const SCHEMAS = {
       }),
     ),
   }),
+  NetworkProgress,
   SelectRequest,
   Selected,
   AuditRecord,

@@ -28,7 +28,7 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       name: "network",
       alias: "net",
       about:
-        "networks: create, list, show, edit, delete, export, select, chown, chmod, lock, unlock;" +
+        "networks: create, list, show, edit, delete, retry, export, select, chown, chmod, lock, unlock;" +
         " range, reserve, quota; join, leave, members, " +
         "migrate, migration, conversion",
       load: () => import("./network/network.ts"),

@@ -10,6 +10,7 @@ import type * as input from "../model/input.ts";
 import { pluralOf } from "../model/kind.ts";
 import type { WritableKind } from "../model/kinds.ts";
 import type { LeaseRecord } from "../model/lease.ts";
+import type { NetworkProgress } from "../model/progress.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { Change, ChangeSet, Kind, Migration, Move, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { SelectRequest, Selected } from "../model/selection.ts";
@@ -135,6 +136,7 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
     watch: (from: number, signal: AbortSignal) => watchOver(http, from, signal, { token }),
     /** In which order an attach would select networks. */
     select: (body: SelectRequest) => ask<Selected>("POST", "/v1/networks/select", { body }),
+    ...progressCalls(ask),
     spaceMap: (network: string) => ask<SpaceMap>("GET", `${pathOf("network", network)}/map`),
     /** May take as long as hosts do not answer, and repairs take. */
     check: (body: CheckRequest) => ask<CheckReport>("POST", "/v1/ipam/check", { body, timeoutMs: CHECK_TIMEOUT_MS }),
@@ -168,6 +170,15 @@ function caCalls(ask: Ask) {
     ca: () => ask<CaState>("GET", "/v1/ca"),
     rotateCa: () => ask<CaState>("POST", "/v1/ca/rotate"),
     dropCa: (force: boolean) => ask<CaState>("POST", `/v1/ca/drop${forced(force)}`),
+  };
+}
+
+function progressCalls(ask: Ask) {
+  return {
+    /** How far the endpoints of a network are with its latest change. */
+    progress: (network: string) => ask<NetworkProgress>("GET", `${pathOf("network", network)}/progress`),
+    /** Hosts work on the network again. */
+    retryNetwork: (network: string) => ask<ResourceOf<"network">>("POST", `${pathOf("network", network)}/retry`),
   };
 }
 

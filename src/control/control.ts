@@ -5,6 +5,7 @@ import type { PreflightReport, PreflightRequest } from "../model/preflight.ts";
 import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { LeaseRecord } from "../model/lease.ts";
+import type { NetworkProgress } from "../model/progress.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
@@ -27,6 +28,7 @@ import { type Logins, secretsWith } from "./logins/logins.ts";
 import type { Authority } from "./hosts/authority.ts";
 import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
+import { networkProgress } from "./report/progress.ts";
 import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
 import { type Listing, type Page, findIn, listingOf, snapshotForUser } from "./state/listing.ts";
 import { spaceMapNamed } from "./state/spaceMap.ts";
@@ -155,6 +157,10 @@ export class Control {
     return statusOf(this.#parts);
   }
 
+  /** How far the endpoints of a network are with its latest change; undefined if there is no such network. */
+  async progress(name: string): Promise<NetworkProgress | undefined> {
+    return this.read((view) => networkProgress(view, this.#parts.lifecycle.reports, name));
+  }
   /** Every address of a network, by state; undefined if there is no such network. */
   async spaceMap(name: string): Promise<SpaceMap | undefined> {
     return this.read((view) => spaceMapNamed(view, name));

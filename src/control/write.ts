@@ -53,6 +53,8 @@ export type Write =
   | { readonly verb: "move"; readonly move: string; readonly report: MoveReport; readonly by: Viewer }
   /** Hosts load it again, even if they already have it: these, or all. */
   | { readonly verb: "commit-group"; readonly name: string; readonly hosts?: readonly string[] }
+  /** Hosts work on the network again, as when something failed. */
+  | ({ readonly verb: "retry-network"; readonly name: string } & Match)
   /** What may change while an endpoint is attached; what is left out stays. */
   | ({ readonly verb: "patch-endpoint"; readonly name: string; readonly patch: EndpointPatch } & Match)
   | ({ readonly verb: "delete"; readonly kind: DeletableKind } & Delete & Match)

@@ -3,7 +3,7 @@
 import { quotasFor } from "../../control/admit/quotas.ts";
 import { selectedIn } from "../../control/select/selected.ts";
 import { parseCheck, parseInventory, parseSelect } from "../../model/parse.ts";
-import { type Parts, type Route, hostOnly, jsonOf, missing, viewerOf } from "../route.ts";
+import { MATCH, type Parts, type Route, hostOnly, jsonOf, matchOf, missing, viewerOf } from "../route.ts";
 
 export function ipamRoutes({ control }: Parts): Route[] {
   return [
@@ -16,6 +16,7 @@ export function ipamRoutes({ control }: Parts): Route[] {
       answers: { 200: "CheckReport" },
       handle: async (call) => ({ body: await control.check(parseCheck(jsonOf(call))) }),
     },
+    ...progressRoutes(control),
     {
       method: "GET",
       path: "/v1/networks/{name}/map",
@@ -60,6 +61,36 @@ export function ipamRoutes({ control }: Parts): Route[] {
         control.answer(call.name, parseInventory(call.name, jsonOf(call)));
         return { body: { revision: control.revision } };
       },
+    },
+  ];
+}
+
+function progressRoutes(control: Parts["control"]): Route[] {
+  return [
+    {
+      method: "GET",
+      path: "/v1/networks/{name}/progress",
+      summary: "How far the network's endpoints are with its latest change, by their hosts.",
+      access: "viewer",
+      answers: { 200: "NetworkProgress" },
+      async handle(call) {
+        // Only of what the caller may see.
+        const network = await control.find("network", call.name, viewerOf(call));
+        const progress = network === undefined ? undefined : await control.progress(call.name);
+        if (progress === undefined) throw missing("network", call.name);
+        if (call.identity.role === "admin") return { body: progress };
+        // What a kernel refuses may name what is others'.
+        return { body: { ...progress, hosts: progress.hosts.map(({ errors: _, ...host }) => host) } };
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/networks/{name}/retry",
+      summary: "Hosts work on the network again, at a new revision: for those where it failed.",
+      access: "user",
+      headers: MATCH,
+      answers: { 200: "Network" },
+      write: (call) => ({ verb: "retry-network", name: call.name, ...matchOf(call) }),
     },
   ];
 }

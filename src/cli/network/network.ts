@@ -34,6 +34,7 @@ import { listChanges } from "./listChanges.ts";
 import { mergedHostAddresses } from "./hostAddresses.ts";
 import { registerMembers } from "./members.ts";
 import { registerMigrations } from "./migration.ts";
+import { registerRetry } from "./progress.ts";
 import { registerRanges } from "./range.ts";
 import { registerReservations, reservedUnder } from "./reserve.ts";
 import { registerSelect } from "./select.ts";
@@ -53,6 +54,7 @@ export function register(noun: Command, cli: Cli): void {
   registerRanges(noun.command("range").description("Address ranges: list, add, resize, remove."), cli);
   registerReservations(noun, cli);
   registerExport(noun, cli);
+  registerRetry(noun, cli);
   registerSelect(noun, cli);
   registerDelete(noun, cli, "network", {
     about: "Delete networks.",

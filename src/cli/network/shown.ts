@@ -18,6 +18,7 @@ import type { Cell } from "../output/table.ts";
 import { spoofingText, subnetsText } from "./draft.ts";
 import { changingFields, formerWay } from "./changing.ts";
 import { carriersOf, hostsText, leftOutFields } from "./hosts.ts";
+import { progressFields } from "./progress.ts";
 import { reservationsText } from "./reserve.ts";
 import { vlanText, wayText } from "./way.ts";
 
@@ -80,7 +81,7 @@ function vniCell(network: Network, vrf: Vrf | undefined, snapshot: Snapshot): st
 
 export async function networkText(cli: Cli, network: Network, server: ServerClient): Promise<string> {
   const { name, spec, revision } = network;
-  const [snapshot, status] = await Promise.all([server.snapshot(), server.status()]);
+  const [snapshot, status, progress] = await Promise.all([server.snapshot(), server.status(), server.progress(name)]);
   const told = status.conditions.filter(({ object }) => object === `network/${name}` || object === `vrf/${spec.vrf}`);
   const vrf = snapshot.vrfs.find((one) => one.name === spec.vrf);
   const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
@@ -122,7 +123,7 @@ export async function networkText(cli: Cli, network: Network, server: ServerClie
     ["Spoofing", spoofingText(spec.spoofing)],
     ["Enabled", spec.enabled ? "yes" : "no"],
     ["CNI", cniText(network)],
-    ["Endpoints", String(endpoints.length)],
+    ...progressFields(progress, endpoints.length),
     ["Revision", String(revision)],
     ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
   ]);

@@ -8,7 +8,7 @@ import type { Identity, Match, Write } from "../write.ts";
 import { hold, release, expire } from "./address/hold.ts";
 import { reserve } from "./address/reservation.ts";
 import { apply } from "./apply.ts";
-import type { Context } from "./context.ts";
+import { type Context, existing } from "./context.ts";
 import { commitGroup } from "./group/group.ts";
 import { drainHost, joinHost, setHost } from "./host/host.ts";
 import { advanceConversion } from "./network/convert.ts";
@@ -77,6 +77,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   "commit-group": (draft, { name, hosts }) => commitGroup(draft, name, hosts),
   hold: (draft, { request }) => hold(draft, request),
   release: (draft, { span }) => release(draft, span),
+  "retry-network": (draft, { name }) => draft.touch(existing(draft.view, "network", name)),
   reserve: (draft, { network, request }) => reserve(draft, network, request),
   instantiate(draft, { template, request }) {
     instantiate(draft, template, request);
@@ -98,6 +99,7 @@ const MATCHED: { readonly [V in Write["verb"]]?: (write: WriteOf<V>) => readonly
   "set-host": ({ host }) => ["host", host],
   "patch-endpoint": ({ name }) => ["endpoint", name],
   detach: ({ endpoint }) => ["endpoint", endpoint],
+  "retry-network": ({ name }) => ["network", name],
   reserve: ({ request }) => ["network", request.name],
   "rename-template": ({ template }) => ["template", template],
   chown: ({ kind, name }) => [kind, name],

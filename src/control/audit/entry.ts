@@ -95,6 +95,7 @@ const OBJECTS: { readonly [V in Write["verb"]]: (write: WriteOf<V>) => string | 
   migrate: ({ request }) => `network/${request.from}`,
   move: ({ move }) => `move/${move}`,
   "commit-group": ({ name }) => `securitygroup/${name}`,
+  "retry-network": ({ name }) => `network/${name}`,
   hold: ({ request }) => `network/${request.network}`,
   release: ({ span }) => `network/${span.network}`,
   reserve: ({ network }) => `network/${network}`,

@@ -78,6 +78,7 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
   },
   hold: (needs, { request }) => manages(needs, request.network),
   release: (needs, { span }) => manages(needs, span.network),
+  "retry-network": (needs, { name }) => manages(needs, name),
   reserve(needs, { network, request }) {
     needs.right("use", "network", network);
     if (get(needs.view, "network", request.name) === undefined) needs.makes("network", request.name);

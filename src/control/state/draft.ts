@@ -32,6 +32,7 @@ export class Draft {
   readonly asking: Identity | undefined;
   readonly #author: string | undefined;
   #before = new Map<Key, Resource | undefined>();
+  readonly #touched = new Set<Key>();
 
   /** What `author`, if it is a user, makes is its own. */
   constructor(view: View, context: Context, author?: Identity) {
@@ -56,6 +57,14 @@ export class Draft {
     } as unknown as ResourceOf<K>;
     this.#apply({ put: made });
     return made;
+  }
+
+  /** The resource as it is, at a new revision: every host that sees it works on it again. */
+  touch<R extends Resource>(resource: R): R {
+    const touched = { ...resource, revision: this.view.revision + 1 };
+    this.#apply({ put: touched });
+    this.#touched.add(keyOfResource(resource));
+    return touched;
   }
 
   /** The same resource under a name that is free; it keeps its uid. */
@@ -130,7 +139,7 @@ export class Draft {
       const after = getKey(this.view, key);
       if (after === undefined) {
         if (before !== undefined) changes.push({ remove: key });
-      } else if (before === undefined || !isSame(before, after)) {
+      } else if (before === undefined || this.#touched.has(key) || !isSame(before, after)) {
         changes.push({ put: after });
       }
     }

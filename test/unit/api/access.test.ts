@@ -32,6 +32,8 @@ GET /v1/networks/{name}                 own other admin
 PUT /v1/networks/{name}                 admin
 DELETE /v1/networks/{name}              admin
 GET /v1/networks/{name}/map             admin
+GET /v1/networks/{name}/progress        own other admin
+POST /v1/networks/{name}/retry          admin
 POST /v1/networks/select                admin
 POST /v1/networks/{name}/reservations   admin
 GET /v1/hosts                           own other admin

@@ -66,6 +66,7 @@ test("a full cluster: every list, every resource, and all that is put together o
   fits("PreflightReport", preflight.body);
   assert.match(preflight.body.problems[0], /^host h1 could not try: away/);
   fits("SpaceMap", (await must("GET", "/v1/networks/blue/map")).body);
+  fits("NetworkProgress", (await must("GET", "/v1/networks/blue/progress")).body);
   fits("Selected", (await must("POST", "/v1/networks/select", { host: "h1", requires: "FREE_LEASES > 300" })).body);
   const history = (await must("GET", "/v1/leases/history?address=10.7.0.9")).body;
   fits("LeaseHistory", history);

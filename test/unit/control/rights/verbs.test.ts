@@ -49,6 +49,7 @@ const ranges = [
 
 /** What is done to network "blue", and the right to it that this takes. */
 const ROWS: readonly (readonly [string, "use" | "manage" | "admin", (lab: Lab) => Promise<object> | object])[] = [
+  ["retry-network", "manage", () => ({ verb: "retry-network", name: "blue" })],
   ["reserve", "use", () => ({ verb: "reserve", network: "blue", request: { name: "mine", size: 2 } })],
   ["update", "manage", (lab) => blueWith(lab, { description: "x" })],
   ["labels", "manage", (lab) => blueWith(lab, { labels: { a: "b" } })],
