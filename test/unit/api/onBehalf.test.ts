@@ -28,8 +28,8 @@ async function begun() {
   }
   const rule = { subject: { user: "alice" }, resource: { kinds: ["network"], name: "blue" }, rights: ["use"] };
   await must("PUT", "/v1/aclrules/blue", { spec: rule });
-  const attach = (more: object) => api.ask("POST", "/v1/endpoints", { ...web, ...more }, { token: joined.token });
-  return { ...api, must, attach, tokens, host: joined.token as string };
+  const attach = (more: object) => api.ask("POST", "/v1/endpoints", { ...web, ...more }, { token: joined.certificate });
+  return { ...api, must, attach, tokens, host: joined.certificate as string };
 }
 
 test("an endpoint with a user's token is the user's, whose right to the network is asked", async () => {
