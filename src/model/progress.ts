@@ -2,7 +2,7 @@
 import Type from "typebox";
 import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
-export const PROGRESS_STATES = ["up-to-date", "updating", "outdated", "failed"] as const;
+const PROGRESS_STATES = ["up-to-date", "updating", "outdated", "failed"] as const;
 export type ProgressState = (typeof PROGRESS_STATES)[number];
 
 const Count = Type.Integer({ minimum: 0 });
