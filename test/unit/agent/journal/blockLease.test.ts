@@ -92,14 +92,14 @@ test("a host joins anew with a credential that nobody refused, the same until it
     const disk = openDisk(folder, realFiles);
     const none = new Set<string>();
     const first = disk.proposal(make);
-    disk.saveIdentity({ host: "h1", cluster: "c", token: first });
+    disk.saveIdentity({ host: "h1", cluster: "c", key: first });
     const second = disk.nextProposal(make, none);
     assert.notEqual(second, first, "the first is what was ended");
     assert.equal(openDisk(folder, realFiles).nextProposal(make, none), second, "the answer may have been lost");
     assert.equal(disk.proposal(make), second);
     const third = disk.nextProposal(make, new Set([second]));
     assert(third !== second && third !== first);
-    disk.saveIdentity({ host: "h1", cluster: "c", token: third });
+    disk.saveIdentity({ host: "h1", cluster: "c", key: third });
     assert.notEqual(disk.nextProposal(make, none), third);
     disk.saveBlockLease({ reclaimAfterMs: 5, ended: RECLAIMED });
     assert.deepEqual(openDisk(folder, realFiles).blockLease()?.ended?.reason, "host-reclaimed");

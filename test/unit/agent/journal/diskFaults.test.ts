@@ -167,14 +167,14 @@ describe("the other files of a host on a bad disk", () => {
   async function filled(): Promise<void> {
     const disk = openDisk(folder, realFiles);
     disk.proposal(() => "the-credential");
-    disk.saveIdentity({ host: "h", cluster: "c", token: "the-credential" });
+    disk.saveIdentity({ host: "h", cluster: "c", key: "the-credential" });
     disk.saveBlockLease({ reclaimAfterMs: 5_000 });
     await disk.saveSnapshot(SNAPSHOT);
   }
   const seen = () => {
     const disk = openDisk(folder, realFiles);
     const values = [
-      disk.identity()?.token,
+      disk.identity()?.key,
       disk.proposal(() => "another"),
       disk.blockLease(),
       disk.snapshot()?.revision,
@@ -219,7 +219,7 @@ describe("the other files of a host on a bad disk", () => {
       files = new FaultyFiles();
       Object.assign(files, { fault, room: 30 });
       const disk = openDisk(folder, files);
-      assert.throws(() => disk.saveIdentity({ host: "h", cluster: "c", token: "other" }), isRefusal);
+      assert.throws(() => disk.saveIdentity({ host: "h", cluster: "c", key: "other" }), isRefusal);
       await assert.rejects(disk.saveSnapshot({ ...SNAPSHOT, revision: 18 }), isRefusal);
       assert.equal(disk.troubles().length, 2);
       assert.equal(files.opened.size, 0);
