@@ -1,0 +1,45 @@
+// The line between agents and server: nothing on it can be read, and a rotation of the CA loses no agent, also with a
+// restart of the server in the middle and a host that was away.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { BOTH_DATAPATHS, Cluster, call, packetsAt, until } from "./lab/cluster.ts";
+
+describe("TLS between five hosts and their server", () => {
+  const cluster = new Cluster(5, ["--suspect-after", "6s"]);
+  before(() => cluster.open());
+  after(() => cluster.close());
+
+  const ca = async () => (await cluster.api("GET", "/v1/ca")).body as { pin: string; missing?: string[] };
+
+  test("neither tokens nor HTTP can be read on the wire", async () => {
+    const seen = await packetsAt(cluster.wire, "lan", "-A -s0 tcp port 7474", async () => {
+      await cluster.api("PUT", "/v1/networks/blue", { spec: BOTH_DATAPATHS.switched });
+      await cluster.kill("h1");
+      await cluster.startAgent("h1");
+      await cluster.converged();
+    });
+    assert.ok(seen.length > 1000, seen);
+    assert.doesNotMatch(seen, /Bearer|\/v1\/|HTTP\/1|weft-history/i);
+  });
+
+  test("the CA is rotated: hosts renew, one that was away too, and the old CA is dropped", async () => {
+    const first = (await ca()).pin;
+    await cluster.kill("h5");
+    const rotated = await cluster.weft("ca", "rotate");
+    assert.equal(rotated.code, 0, rotated.stderr);
+    assert.notEqual((await ca()).pin, first);
+    await cluster.kill("server");
+    await cluster.startServer();
+    await until("all but the one that is away have renewed", async () => (await ca()).missing?.join() === "h5", 40_000);
+    const refused = await cluster.weft("ca", "drop");
+    assert.match(refused.stderr, /host h5/);
+    await cluster.startAgent("h5");
+    await until("all have renewed", async () => (await ca()).missing?.length === 0, 40_000);
+    const dropped = await cluster.weft("ca", "drop");
+    assert.equal(dropped.code, 0, dropped.stderr);
+    await cluster.converged();
+    const { endpoint } = await cluster.attach("h5", "blue", "web");
+    assert.equal(endpoint, "web.eth0");
+    assert.equal((await call(cluster.agentSocket("h5"), "GET", "/readyz")).status, 200);
+  });
+});
