@@ -156,7 +156,7 @@ function register(app: FastifyInstance, control: Control, gate: Gate, route: Rou
     },
     handler: async (request, reply) => {
       const proof = gate(request, route.mayConvert);
-      const nobody: Caller = { identity: { role: "admin" }, credential: "none", from: proof.from };
+      const nobody: Caller = { identity: { role: "nobody" }, credential: "none", from: proof.from };
       const call = callOf(request, callers.get(request) ?? nobody, proof);
       try {
         await send(reply, await answered(control, route, call));

@@ -30,7 +30,7 @@ export type Parts = {
 type Access = "open" | "any" | "viewer" | "host" | "user" | "admin";
 
 export type Call = {
-  /** Of an open route: an administrator's. */
+  /** Of an open route: nobody's. */
   readonly identity: Identity;
   /** Of writes: the identity, by what it was proved, and from where. */
   readonly caller: Caller;
@@ -109,9 +109,10 @@ export function missing(kind: Kind, name: string): Fault {
   return new Fault(reason, { ...detail, fix: `see weft ${seeOf(kind)}` });
 }
 
-/** The caller as a viewer of resources; a Fault `forbidden` for a join token. */
-export function viewerOf(call: Pick<Call, "identity">): Viewer {
-  if (call.identity.role !== "join") return call.identity;
+/** The caller as a viewer of resources; a Fault `forbidden` for a join token, and for nobody. */
+export function viewerOf({ identity }: Pick<Call, "identity">): Viewer {
+  if (identity.role === "nobody") adminOnly({ identity });
+  else if (identity.role !== "join") return identity;
   throw new Fault("forbidden", {
     what: "a join token only joins hosts",
     fix: "use a host's certificate, or an administrator's token",
@@ -125,15 +126,16 @@ export function checkAccess(call: Call, access: Access): void {
   if (access === "host" && call.identity.role !== "host") adminOnly(call);
 }
 
-export function adminOnly(call: Call): void {
-  const { identity } = call;
+export function adminOnly({ identity }: Pick<Call, "identity">): void {
   if (identity.role === "admin") return;
   const who =
     identity.role === "host"
       ? `host "${identity.host}"`
       : identity.role === "user"
         ? `user "${identity.user}"`
-        : "a join token";
+        : identity.role === "join"
+          ? "a join token"
+          : "a request without a credential";
   throw new Fault("forbidden", { what: `${who} cannot do this`, fix: "use an administrator's token" });
 }
 

@@ -5,16 +5,23 @@ import { endpointName } from "../../model/resource.ts";
 import { type View, get, getKey } from "../state/view.ts";
 import { type Caller, SERVER, type Write } from "../write.ts";
 import { Needs, isLocked } from "./needs.ts";
-import { lockedFault } from "./refusal.ts";
+import { lockedFault, notForThem } from "./refusal.ts";
 import { principalOf } from "./rights.ts";
 import { askVerb } from "./verbs.ts";
+
+/** What agents write. */
+const HOST_VERBS: ReadonlySet<Write["verb"]> = new Set(["join", "attach", "attach-all", "detach", "move"]);
 
 /** Admits a write if the caller may make it; throws a Fault `forbidden` or `locked` otherwise. */
 export function judged(view: View, write: Write, caller: Caller, admit: () => Admission): Admission {
   const { identity } = caller;
   if (caller === SERVER) return admit();
-  if (identity.role === "host") checkLocks(view, write);
-  if (identity.role !== "user" && identity.role !== "admin") return admit();
+  if (identity.role === "host" && HOST_VERBS.has(write.verb)) {
+    checkLocks(view, write);
+    return admit();
+  }
+  if (identity.role === "join" && write.verb === "join") return admit();
+  if (identity.role !== "user" && identity.role !== "admin") throw notForThem(identity);
   const needs = new Needs(view, identity.role === "user" ? principalOf(view, identity) : undefined);
   askVerb(needs, write);
   const admission = admit();

@@ -3,6 +3,7 @@ import { Fault } from "../../model/fault.ts";
 import { calledOf, seeOf, unknownFault } from "../../model/kinds.ts";
 import { type Right, modeGives } from "../../model/rights.ts";
 import type { Kind, Resource } from "../../model/resource.ts";
+import type { Identity } from "../write.ts";
 
 /** For a resource that the user may see, or that it has another right to. */
 export function rightMissing(user: string, right: Right, resource: Resource): Fault {
@@ -88,4 +89,11 @@ export function unseen(kind: Kind, name: string): Fault {
 /** What the command line calls it. */
 function nounOf(kind: Kind): string {
   return seeOf(kind).split(" ")[0] ?? kind;
+}
+
+/** Of a host, whoever joins, and nobody: what people write is not theirs. */
+export function notForThem(identity: Identity): Fault {
+  const who = { host: "a host", join: "a join token", nobody: "a request without a credential" };
+  const what = `${who[identity.role as keyof typeof who] ?? identity.role} cannot write this`;
+  return new Fault("forbidden", { what, fix: "use a user's token, or an administrator's" });
 }

@@ -99,7 +99,7 @@ export function lineOf(wire: Wire, host: Host): Transport {
 /** Who the host is by the credential that its agent shows. */
 function viewerOf(control: Control, { credential }: Host) {
   const by = control.identify(credential);
-  if (by.role === "join") throw new Fault("forbidden", { what: "not joined", fix: "join" });
+  if (by.role === "join" || by.role === "nobody") throw new Fault("forbidden", { what: "not joined", fix: "join" });
   return by;
 }
 

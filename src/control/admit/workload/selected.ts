@@ -85,7 +85,7 @@ function askedBy({ view, asking }: Draft, claim: EndpointClaim, isLocalPossible:
     host: existing(view, "host", claim.host, "host"),
     isLocalPossible,
     except,
-    ...(asking === undefined || asking.role === "join" ? {} : usableBy(view, asking)),
+    ...(asking === undefined || asking.role === "join" || asking.role === "nobody" ? {} : usableBy(view, asking)),
     ...(requires === undefined ? {} : { requires }),
     ...(rank === undefined ? {} : { rank }),
     ...(policy === undefined ? {} : { policy }),

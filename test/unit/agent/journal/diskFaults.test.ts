@@ -173,12 +173,7 @@ describe("the other files of a host on a bad disk", () => {
   }
   const seen = () => {
     const disk = openDisk(folder, realFiles);
-    const values = [
-      disk.identity()?.key,
-      disk.proposal(() => "another"),
-      disk.blockLease(),
-      disk.snapshot()?.revision,
-    ];
+    const values = [disk.identity()?.key, disk.proposal(() => "another"), disk.blockLease(), disk.snapshot()?.revision];
     return { values, troubles: disk.troubles() };
   };
 

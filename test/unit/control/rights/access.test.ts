@@ -156,3 +156,12 @@ test("modes are text, or digits as OpenNebula counts", () => {
   for (const bad of ["648", "64", "mu-------", "", "um-u-----x"])
     assert.throws(() => parseMode(bad, "mode"), /is not a mode/, bad);
 });
+
+test("who is no user, and nobody, writes nothing that people write", async () => {
+  const lab = await openLab();
+  const network = { verb: "put", kind: "network", name: "mine", spec: v4("10.9.0.0/24") } as const;
+  for (const identity of [{ role: "nobody" }, { role: "join" }, { role: "host", host: "h1" }] as const)
+    await refuses(lab, "forbidden", /cannot write this/, () =>
+      lab.control.writeAs({ identity, credential: "none", from: "test" }, network),
+    );
+});
