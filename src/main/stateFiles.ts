@@ -2,11 +2,12 @@
 // directory that an agent has used: a wrong --state-dir or --socket must not delete anything else.
 import { type Stats, lstatSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { STATE_FILES } from "../agent/server/stateDir.ts";
 import { Fault } from "../model/fault.ts";
 
 /** What every agent writes when it starts and when it joins. */
 const SIGNS = ["attachments.ndjson", "proposal.json", "identity.json"];
-const NAMES = [...SIGNS, "snapshot.json", "standing.json", "takeovers.json"];
+const NAMES = ["attachments.ndjson", ...STATE_FILES];
 /** A file whose replacement was interrupted, and one that was put aside. */
 const SUFFIXES = ["", ".next", ".damaged"];
 

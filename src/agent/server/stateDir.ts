@@ -10,6 +10,17 @@ import type { HostCertificate } from "../../client/hostCredential.ts";
 import type { BlockLeaseRecord } from "../journal/blockLease.ts";
 import type { TakeOver } from "../reconcile/takeOver.ts";
 
+/** All that `weft purge` removes with the journal. */
+export const STATE_FILES = [
+  "identity.json",
+  "proposal.json",
+  "certificate.json",
+  "standing.json",
+  "snapshot.json",
+  "takeovers.json",
+] as const;
+type StateFile = (typeof STATE_FILES)[number];
+
 /** The host's private key, and the cluster that knows it. `token`: the credential that an earlier build had. */
 type Identity = { readonly host: string; readonly cluster: string; readonly key?: string; readonly token?: string };
 type Proposal = { readonly key?: string };
@@ -94,8 +105,8 @@ export function openDisk(directory: string, files: Files): Disk {
 class JsonFiles {
   readonly #directory: string;
   readonly #files: Files;
-  readonly #damaged = new Set<string>();
-  readonly #refused = new Map<string, string>();
+  readonly #damaged = new Set<StateFile>();
+  readonly #refused = new Map<StateFile, string>();
 
   constructor(directory: string, files: Files) {
     this.#directory = directory;
@@ -109,11 +120,11 @@ class JsonFiles {
     return [...damaged, ...this.#refused.values()];
   }
 
-  isDamaged(name: string): boolean {
+  isDamaged(name: StateFile): boolean {
     return this.#damaged.has(name);
   }
 
-  load<T>(name: string, isWhole: (value: unknown) => value is T): T | undefined {
+  load<T>(name: StateFile, isWhole: (value: unknown) => value is T): T | undefined {
     const path = this.#path(name);
     if (!this.#files.exists(path)) return undefined;
     // It may have an unreadable sector, or bytes that are not UTF-8.
@@ -124,7 +135,7 @@ class JsonFiles {
     return undefined;
   }
 
-  save(name: string, value: object): void {
+  save(name: StateFile, value: object): void {
     try {
       replaceFile(this.#files, this.#path(name), sealed(value));
     } catch (error) {
@@ -134,18 +145,18 @@ class JsonFiles {
   }
 
   /** The same for large values. */
-  async saveLater(name: string, value: object): Promise<void> {
+  async saveLater(name: StateFile, value: object): Promise<void> {
     await replaceFileLater(this.#files, this.#path(name), sealed(value)).catch((e: unknown) => this.#refuse(name, e));
     this.#refused.delete(name);
   }
 
-  #refuse(name: string, error: unknown): never {
+  #refuse(name: StateFile, error: unknown): never {
     const fault = notWritten(this.#path(name), error);
     this.#refused.set(name, fault.message);
     throw fault;
   }
 
-  #path(name: string): string {
+  #path(name: StateFile): string {
     return join(this.#directory, name);
   }
 }

@@ -314,7 +314,7 @@ export class Cluster extends Layout {
   }
 
   async close(): Promise<void> {
-    await this.#processes.killAll();
+    await this.#processes.close();
     const left = readdirSync("/run/netns").filter((name) => name.startsWith(`${this.id}-`));
     for (const name of left) await run("ip", "netns", "delete", name);
     rmSync(this.folder, { recursive: true, force: true });

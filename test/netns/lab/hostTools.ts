@@ -110,7 +110,7 @@ export class HostTools {
   }
 
   async close(): Promise<void> {
-    await this.stop();
+    await this.#processes.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

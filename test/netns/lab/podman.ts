@@ -99,6 +99,6 @@ events_logger="file"
   /** What containers mounted goes with the mount namespace. */
   async close(): Promise<void> {
     await this.run("rm", "--all", "--force", "--time", "0");
-    await this.#processes.killAll();
+    await this.#processes.close();
   }
 }

@@ -46,9 +46,13 @@ export class Processes {
     this.#children.delete(name);
   }
 
-  /** Nothing is started any more. */
   async killAll(): Promise<void> {
-    this.#isOver = true;
     for (const name of this.#children.keys()) await this.kill(name);
+  }
+
+  /** As killAll, and nothing is started any more. */
+  async close(): Promise<void> {
+    this.#isOver = true;
+    await this.killAll();
   }
 }
