@@ -16,11 +16,11 @@ import type { Surroundings } from "./surroundings.ts";
 /** Files of a certificate with its chain, and of its key. */
 export type GivenFiles = { readonly cert: string; readonly key: string };
 type Options = Pick<Surroundings, "clock" | "log"> & {
-  readonly authority: Authority;
+  readonly authority: Pick<Authority, "serverCertificate" | "bundle" | "onChange">;
   /** The address to listen on: people who use it find it in the certificate. */
   readonly address: string;
   readonly given?: GivenFiles;
-  readonly files: Files;
+  readonly files: Pick<Files, "read">;
 };
 
 const LOOK_EVERY_MS = 10_000;
@@ -29,6 +29,7 @@ export class TlsListener {
   readonly #options: Options;
   readonly #key = newKey();
   #server: Server | undefined;
+  #madeAtMs = 0;
   #untilMs = 0;
   #own: { readonly cert: string; readonly ca: string } | undefined;
   #given: { readonly text: string; readonly context: SecureContext } | undefined;
@@ -39,7 +40,7 @@ export class TlsListener {
     const listener = new TlsListener(options);
     listener.#readGiven();
     await listener.#renew();
-    options.authority.onChange(() => void listener.#renew().catch((error: unknown) => listener.#say(String(error))));
+    options.authority.onChange(() => void listener.#renew().catch((error: unknown) => listener.#say(messageOf(error))));
     return listener;
   }
 
@@ -70,14 +71,17 @@ export class TlsListener {
     while (!signal.aborted) {
       await clock.sleep(LOOK_EVERY_MS, signal);
       if (signal.aborted) return;
-      try {
-        this.#readGiven();
-        if (clock.nowMs() > this.#untilMs) await this.#renew();
-        this.#say(undefined);
-      } catch (error) {
-        this.#say(error instanceof Error ? error.message : String(error));
-      }
+      // Each by itself: a given file that cannot be read keeps nobody from renewing the cluster's own certificate.
+      const looks = await Promise.allSettled([this.#renewIfDue(), (async () => this.#readGiven())()]);
+      const problems = looks.flatMap((look) => (look.status === "rejected" ? [messageOf(look.reason)] : []));
+      this.#say(problems.length === 0 ? undefined : problems.join("; "));
     }
+  }
+
+  /** Also when the clock was set back: a certificate of before that begins in the future. */
+  async #renewIfDue(): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs > this.#untilMs || nowMs < this.#madeAtMs) await this.#renew();
   }
 
   /** The certificate that was there before is used on. */
@@ -92,6 +96,7 @@ export class TlsListener {
     const nowMs = clock.nowMs();
     const { chain, untilMs } = await authority.serverCertificate(this.#key, names);
     this.#own = { cert: chain, ca: authority.bundle };
+    this.#madeAtMs = nowMs;
     this.#untilMs = nowMs + ((untilMs - nowMs) * 2) / 3;
     this.#server?.setSecureContext(this.#context());
   }
@@ -128,7 +133,11 @@ export class TlsListener {
   }
 }
 
-function textIn(files: Files, path: string, where: string): string {
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function textIn(files: Pick<Files, "read">, path: string, where: string): string {
   try {
     return files.read(path);
   } catch (cause) {
