@@ -3,6 +3,7 @@ import { builtInOf } from "../../model/kinds.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { peersIn } from "../../model/group.ts";
 import { endpointName } from "../../model/resource.ts";
+import { filledTemplate } from "../admit/network/template.ts";
 import { get, listOf } from "../state/view.ts";
 import { checkRestricted } from "../../model/template.ts";
 import type { Write } from "../write.ts";
@@ -85,19 +86,18 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
     else taken(needs, "network", request.name, () => needs.right("manage", "network", request.name));
     if (request.tenant !== undefined) needs.cluster([], `"tenant"`, "tenant");
   },
-  instantiate(needs, { template, request: { network } }) {
-    needs.right("use", "template", template);
+  instantiate(needs, { template: name, request }) {
+    needs.right("use", "template", name);
     needs.makes("network");
-    if (network === undefined) return;
-    const known = needs.find("template", template);
-    if (known?.kind === "template" && !needs.either("admin", [known])) checkRestricted(template, known.spec, network);
-    // The template's own part is its author's; what is given besides is the caller's.
-    needs.fields(
-      changedFields("network", undefined, network).filter(isSaid(network)),
-      { kind: "network", spec: network } as never,
-      undefined,
-    );
-    named(needs, { kind: "network", name: "", spec: network }, undefined);
+    const { template, spec } = filledTemplate(needs.view, name, request);
+    const { network: part } = template.spec;
+    if (request.network !== undefined && !needs.either("admin", [template]))
+      checkRestricted(name, template.spec, request.network);
+    // The template's own part is its author's; all else is the caller's, with values of inputs and their defaults.
+    const changed = changedFields("network", part, spec).filter(isSaid(spec));
+    needs.fields(changed, { kind: "network", spec } as never, undefined);
+    const clusters = spec.clusters?.filter((cluster) => part.clusters?.includes(cluster) !== true) ?? [];
+    named(needs, { kind: "network", name: "", spec: { ...spec, clusters } }, part);
   },
   "clone-template"(needs, { template, name }) {
     needs.right("use", "template", template);

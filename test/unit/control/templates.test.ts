@@ -237,6 +237,36 @@ test("use is enough, and the network is the caller's; nothing of hosts or others
   await assert.rejects(by("bob", { name: "more" }, "private-ipv4"), /lock/);
 });
 
+test("what an input sets is the caller's: it leads to nothing that he could not name himself", async () => {
+  const input = (field: string) =>
+    ({ name: field, type: field === "securityGroups" ? "list" : "text", field }) as const;
+  const fields = ["vrf", "driver", "placement", "pool.name", "securityGroups", "description"];
+  const inputs = fields.map((field) => ({ ...input(field), name: field.replace(".", "-") }));
+  const lab = await shared({ network: { driver: "vxlan", pool: { name: "private-ipv4" } }, inputs }, "use");
+  const by = (user: string, given: Readonly<Record<string, string>>) =>
+    lab.control.writeAs(as(user), { verb: "instantiate", template: "t", request: { name: "x", inputs: given } });
+  await lab.control.writeAs(as("ann"), { verb: "instantiate", template: "t", request: { name: "lab" } });
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "theirs", spec: { rules: [] } });
+  const pool = { ids: { first: 1, last: 9 }, globalSubnets: [{ cidr: "10.99.<id>.0/24" }] };
+  await lab.control.write({ verb: "put", kind: "pool", name: "theirs", spec: pool });
+  for (const [name, value] of [
+    ["vrf", "lab"],
+    ["driver", "gre"],
+    ["driver", "bridge"],
+    ["placement", "host"],
+    ["pool-name", "theirs"],
+    ["securityGroups", "theirs"],
+  ] as const)
+    await assert.rejects(by("bob", { [name]: value }), Fault, `${name} ${value}`);
+  assert.deepEqual([...(await lab.snapshot()).networks.map(({ name }) => name)], ["lab"]);
+  // A default is what the author would have others set.
+  const defaults = [{ ...input("vrf"), default: "lab" }];
+  await put(lab, "t", { network: { pool: { name: "private-ipv4" } }, inputs: defaults });
+  await assert.rejects(by("bob", {}), Fault);
+  await by("ann", {});
+  assert.equal((await lab.snapshot()).networks.find(({ name }) => name === "x")?.spec.vrf, "lab");
+});
+
 test("a copy is another template, one with another name the same; the built-in one keeps its name", async () => {
   const lab = await openLab();
   const clone = (template: string, name: string) => lab.control.write({ verb: "clone-template", template, name });

@@ -79,15 +79,23 @@ function checkNamed(view: View, { pool, parent, vrf, securityGroups, reservedFro
 
 /** The networks of one request, in the order of their numbers: all or none. */
 export function instantiate(draft: Draft, name: string, request: InstantiateRequest): readonly Network[] {
-  const template = templateNamed(draft.view, name);
-  const part = filledIn(template, request.inputs ?? {});
-  const whole = merged(template, part, request);
-  // A reservation has none.
-  const subnets = whole.reservedFrom === undefined ? {} : { subnets: [] };
-  const spec = parsePut("network", { spec: { ...subnets, ...whole } });
+  const { template, spec } = filledTemplate(draft.view, name, request);
   return namesFor(draft.view, template.name, request).map((each) =>
     within(`network/${each}`, () => make(draft, { template: template.name, name: each, spec })),
   );
+}
+
+/** The template, and the spec of each network that the request makes of it: with inputs, and what the caller gives. */
+export function filledTemplate(
+  view: View,
+  name: string,
+  request: InstantiateRequest,
+): { readonly template: Template; readonly spec: NetworkInput } {
+  const template = templateNamed(view, name);
+  const whole = merged(template, filledIn(template, request.inputs ?? {}), request);
+  // A reservation has none.
+  const subnets = whole.reservedFrom === undefined ? {} : { subnets: [] };
+  return { template, spec: parsePut("network", { spec: { ...subnets, ...whole } }) };
 }
 
 function make(
