@@ -87,9 +87,17 @@ export class Needs {
   }
 
   /** What the verb makes for whoever may use what it is made of. Without a name: all that it makes of the kind. */
-  makes(kind: Kind, name?: string): void {
+  makes(kind: Kind, name: string | undefined): void {
     if (name === undefined) this.#made.add(kind);
     else this.#named.add(`${kind}/${name}`);
+  }
+
+  /** A network that its maker needs no right create for; a narrowed token does. Without a name: whatever it is called. */
+  makesNetwork(name: string | undefined): void {
+    const { principal } = this;
+    if (principal !== undefined && !lets(principal.narrowing, "create", name))
+      throw refusal.createMissing(principal.user, "network", name ?? "*");
+    this.makes("network", name);
   }
 
   /** Admin of these clusters of hosts; of all, if there are none. */

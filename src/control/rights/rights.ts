@@ -74,7 +74,9 @@ export function clusterRights({ rules, narrowing }: Principal, right: Right, clu
 
 /** The network that a resource is, or is in: a narrowing names networks. */
 function networkOf({ kind, name, spec }: Resource): string | undefined {
-  return kind === "network" ? name : (spec as { readonly network?: string }).network;
+  if (kind === "network") return name;
+  // A template has a network's fields under this name.
+  return kind === "template" ? undefined : (spec as { readonly network?: string }).network;
 }
 
 /** As what the user counts for a resource; each of them may give a right. */

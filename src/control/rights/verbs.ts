@@ -82,13 +82,13 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
   "retry-network": (needs, { name }) => manages(needs, name),
   reserve(needs, { network, request }) {
     needs.right("use", "network", network);
-    if (get(needs.view, "network", request.name) === undefined) needs.makes("network", request.name);
+    if (get(needs.view, "network", request.name) === undefined) needs.makesNetwork(request.name);
     else taken(needs, "network", request.name, () => needs.right("manage", "network", request.name));
     if (request.tenant !== undefined) needs.cluster([], `"tenant"`, "tenant");
   },
   instantiate(needs, { template: name, request }) {
     needs.right("use", "template", name);
-    needs.makes("network");
+    needs.makesNetwork(request.count === undefined ? request.name : undefined);
     const { template, spec } = filledTemplate(needs.view, name, request);
     const { network: part } = template.spec;
     if (request.network !== undefined && !needs.either("admin", [template]))
@@ -175,11 +175,14 @@ function named(needs: Needs, { kind, name, spec }: ApplyItem, old: object | unde
       groups.filter((group) => !known.has(group)),
     );
   }
-  if (kind === "securitygroup")
+  if (kind === "securitygroup") {
+    // A network that a rule names does not go without it.
+    for (const { peer } of spec.rules) needs.right("use", "network", peer?.network);
     usesGroups(
       needs,
       peersIn({ ...spec, rules: spec.rules }).filter((group) => group !== name),
     );
+  }
   if (kind === "user" && needs.principal !== undefined) {
     const { group, groups = [] } = (old ?? { group: "" }) as { readonly group: string; readonly groups?: string[] };
     const known = new Set([group, ...groups]);
@@ -203,5 +206,6 @@ function attachOne(needs: Needs, { claim, by }: Pick<WriteOf<"attach">, "claim" 
   }
   needs.right("use", "network", claim.network);
   usesGroups(needs, claim.securityGroups);
+  if (claim.tenant !== undefined) needs.cluster([], `"tenant"`, "tenant");
   if (claim.qos !== undefined || claim.allowedAddresses !== undefined) manages(needs, claim.network);
 }

@@ -7,6 +7,7 @@ import { whyLeftOut } from "../../model/leftOut.ts";
 import type { Host, Network } from "../../model/resource.ts";
 import { type Policy, policyOf } from "../../model/selection.ts";
 import { reservationChain, segmentOwnerOf } from "../admit/contents.ts";
+import { isLocked } from "../rights/needs.ts";
 import { type View, listOf } from "../state/view.ts";
 import { type Candidate, PRIORITY, fieldsIn, labelOf } from "./fields.ts";
 import { leasesOf } from "./room.ts";
@@ -51,6 +52,7 @@ const CONDITIONS: readonly Condition[] = [
       return name === network.name ? "it is disabled" : `network "${name}", from which it is reserved, is disabled`;
     },
   },
+  { fails: ({ network }) => isLocked(network, "use"), why: () => "it is locked" },
   {
     fails: (candidate, { test }) => test?.(candidate) === false,
     why: (candidate, { view, asked: { requires = "" } }) =>

@@ -96,6 +96,8 @@ test("what is passed over: disabled, full, not on the host, not as required; eac
   await lab.put("full", v4("10.30.0.0/30"));
   await lab.attach("full", "h1", "only");
   await lab.put("off", { ...v4("10.31.0.0/24"), enabled: false });
+  await lab.put("shut", v4("10.32.0.0/24"));
+  await lab.control.write({ verb: "lock", kind: "network", name: "shut", level: "use" });
   await lab.put("local", v4("10.40.0.0/16", 24));
   const { networks, passedOver } = await select(lab, { host: "h1", requires: 'NAME != "c"' });
   assert.deepEqual(
@@ -110,6 +112,7 @@ test("what is passed over: disabled, full, not on the host, not as required; eac
     { network: "c", why: 'NAME != "c": its NAME is c' },
     { network: "full", why: "it has no free lease" },
     { network: "off", why: "it is disabled" },
+    { network: "shut", why: "it is locked" },
   ]);
   const fault = await refuses(lab, ["none-fits", "network"], /no network fits web.eth0 on host "h1"/, () =>
     attach(lab, "web", { requires: "FREE_LEASES > 1000" }),
@@ -118,7 +121,7 @@ test("what is passed over: disabled, full, not on the host, not as required; eac
     "a: FREE_LEASES > 1000: its FREE_LEASES is 5",
     "b: FREE_LEASES > 1000: its FREE_LEASES is 13",
   ]);
-  assert.match(fault.detail.why ?? "", /off: it is disabled$/);
+  assert.match(fault.detail.why ?? "", /shut: it is locked\noff: it is disabled$/);
 });
 
 test("a refusal names ten networks at most", async () => {

@@ -267,6 +267,16 @@ test("what an input sets is the caller's: it leads to nothing that he could not 
   assert.equal((await lab.snapshot()).networks.find(({ name }) => name === "x")?.spec.vrf, "lab");
 });
 
+test("a rule of a security group names no network that its author may not use: it could not be deleted", async () => {
+  const lab = await shared({ network: { pool: { name: "private-ipv4" } } }, "use");
+  await lab.control.writeAs(as("ann"), { verb: "instantiate", template: "t", request: { name: "lab" } });
+  const rules = [{ direction: "in", action: "allow", protocol: "tcp", peer: { network: "lab" } }] as const;
+  const group = (user: string) =>
+    lab.control.writeAs(as(user), { verb: "put", kind: "securitygroup", name: `of-${user}`, spec: { rules } });
+  await refuses(lab, "network-unknown", /lab/, () => group("bob"));
+  await group("ann");
+});
+
 test("a copy is another template, one with another name the same; the built-in one keeps its name", async () => {
   const lab = await openLab();
   const clone = (template: string, name: string) => lab.control.write({ verb: "clone-template", template, name });

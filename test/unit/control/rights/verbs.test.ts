@@ -288,6 +288,10 @@ test("a narrowed token does less than its owner, never more", async () => {
   assert.equal(await tried(lab.control, narrowed({ rights: ["use"] }), write), "forbidden");
   assert.equal(await tried(lab.control, narrowed({ networks: ["green"] }), write), "name-taken");
   assert.equal(await tried(lab.control, narrowed({ networks: ["blue"], rights: ["use", "manage"] }), write), "done");
+  const instantiate = { verb: "instantiate", template: "private-ipv4", request: { name: "fresh" } } as const;
+  assert.equal(await tried(lab.control, narrowed({ rights: ["use"] }), instantiate), "forbidden");
+  assert.equal(await tried(lab.control, narrowed({ networks: ["green"] }), instantiate), "forbidden");
+  assert.equal(await tried(lab.control, narrowed({ networks: ["fresh"] }), instantiate), "done");
   const seen = await lab.control.list("network", narrowed({ networks: ["green"] }).identity);
   assert.deepEqual(
     seen.items.map(({ name }) => name),
