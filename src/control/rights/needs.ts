@@ -92,7 +92,7 @@ export class Needs {
     else this.#named.add(`${kind}/${name}`);
   }
 
-  /** A network that its maker needs no right create for; a narrowed token does. Without a name: whatever it is called. */
+  /** A network whose maker needs no right create; a narrowed token does. Without a name: whatever it is called. */
   makesNetwork(name: string | undefined): void {
     const { principal } = this;
     if (principal !== undefined && !lets(principal.narrowing, "create", name))

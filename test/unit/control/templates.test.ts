@@ -258,7 +258,11 @@ test("what an input sets is the caller's: it leads to nothing that he could not 
     ["securityGroups", "theirs"],
   ] as const)
     await assert.rejects(by("bob", { [name]: value }), Fault, `${name} ${value}`);
-  assert.deepEqual([...(await lab.snapshot()).networks.map(({ name }) => name)], ["lab"]);
+  const { networks } = await lab.snapshot();
+  assert.deepEqual(
+    networks.map(({ name }) => name),
+    ["lab"],
+  );
   // A default is what the author would have others set.
   const defaults = [{ ...input("vrf"), default: "lab" }];
   await put(lab, "t", { network: { pool: { name: "private-ipv4" } }, inputs: defaults });

@@ -9,7 +9,7 @@ import { newKey } from "../../../src/tls/key.ts";
 const DAY_MS = 86_400_000;
 const START_MS = Date.UTC(2026, 0, 1);
 
-/** A listener whose clock goes on by the days of `steps`, one for each look; how often it made a certificate by then. */
+/** A listener whose clock goes on by the days of `steps` at each look; how many certificates it had made before each. */
 async function madeAfter(steps: readonly number[], files: ReadonlyMap<string, string>, spoil = () => {}) {
   let nowMs = START_MS;
   let made = 0;
@@ -61,7 +61,7 @@ test("the cluster's own certificate is renewed at two thirds of its life", async
   assert.deepEqual((await madeAfter([19, 2, 19, 2], filesOf())).counts, [1, 2, 2, 3]);
 });
 
-test("a given certificate that cannot be read, or is another key's, is told once and keeps no renewal away", async () => {
+test("a given certificate that cannot be read, or is another key's, is told once; renewals go on", async () => {
   const files = filesOf();
   const gone = await madeAfter([19, 2, 21], files, () => files.delete("cert.pem"));
   assert.deepEqual([gone.counts, gone.said.length], [[1, 2, 3], 1]);
