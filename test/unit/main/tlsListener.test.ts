@@ -9,7 +9,7 @@ import { newKey } from "../../../src/tls/key.ts";
 const DAY_MS = 86_400_000;
 const START_MS = Date.UTC(2026, 0, 1);
 
-/** A listener whose clock goes on by the days of `steps` at each look; how many certificates it had made before each. */
+/** A listener whose clock goes on by the days of `steps`; how many certificates it had made before each look. */
 async function madeAfter(steps: readonly number[], files: ReadonlyMap<string, string>, spoil = () => {}) {
   let nowMs = START_MS;
   let made = 0;
