@@ -1,17 +1,27 @@
 // By what a host proves who it is: a certificate for the key that it made itself, or a join token until it has one.
 // The key never leaves the host, and stays the same as long as the host exists; certificates last days.
+//
+//     token  -- it gets a certificate -->  certificate
+//     token  <-- the server refuses the certificate, or shows a CA that the host does not trust --  certificate
+//     token  -- the server refuses the token, or shows a CA that the token does not name -->  certificate
+//
+// A refusal leads to the other one only if the host has it, and no refusal is for good: clocks and CAs are set right,
+// and a person brings another token. Whoever joins waits longer after each refusal.
 import { X509Certificate } from "node:crypto";
+import { attemptOf } from "../files/files.ts";
+import type { Reason } from "../model/fault.ts";
 import { certificatesIn, type JoinToken, pinOfPem } from "../tls/names.ts";
 import { pinOfPrivate } from "../tls/key.ts";
 import type { Shown, Trust } from "./tls.ts";
 
 /** What a server gave: PEM texts. `ca` are the CAs to trust from then on, first the one that signed. */
 export type HostCertificate = { readonly certificate: string; readonly ca: string };
+export type Proof = "certificate" | "token";
 type Start = {
   readonly key: string;
   readonly given?: HostCertificate;
-  /** What there is to join with now. */
-  readonly joinToken: () => JoinToken | undefined;
+  /** What there is to join with now; throws a Fault `token-wrong` if there is nothing. */
+  readonly joinToken: () => JoinToken;
   /** The credential of an earlier build, to be replaced by the key. */
   readonly earlier?: string;
   /** Whom to trust before the host has joined; the join token names it, too. */
@@ -21,14 +31,26 @@ type Start = {
 /** The part of a certificate's life after which the host asks for the next one. */
 const RENEW_AFTER = 2 / 3;
 
+/** Whether the server does not believe the host, or the host not the server. Other refusals are about what is asked. */
+export function isDisbelief(reason: Reason): boolean {
+  return reason === "ca-untrusted" || reason === "certificate-refused" || reason === "token-wrong";
+}
+
+/** By what to join after a refusal. */
+export function proofAfter(proof: Proof, reason: Reason, has: Readonly<Record<Proof, boolean>>): Proof {
+  const other = proof === "token" ? "certificate" : "token";
+  return isDisbelief(reason) && has[other] ? other : proof;
+}
+
 export class HostCredential {
   readonly #start: Start;
   #key: string;
   #earlier: string | undefined;
   #given: HostCertificate | undefined;
   #span: { readonly fromMs: number; readonly toMs: number } | undefined;
-  /** The server does not take the certificate, or it has expired: the host joins with a token. */
-  #isRefused = false;
+  #proof: Proof = "token";
+  /** The server or the host has refused the other since the last certificate: the host joins before its time. */
+  #isDoubted = false;
   /** The CA that signs now, as the server says. */
   #signer: string | undefined;
 
@@ -45,22 +67,22 @@ export class HostCredential {
   get given(): HostCertificate | undefined {
     return this.#given;
   }
-  get #isJoining(): boolean {
-    return this.#given === undefined || this.#isRefused;
+  /** By what to join now. Everything else is asked by the certificate. */
+  get proof(): Proof {
+    return this.#proof;
   }
 
-  /** What goes with a request beside the certificate. */
-  get bearer(): string | undefined {
-    if (!this.#isJoining) return undefined;
-    return this.#earlier ?? this.#start.joinToken()?.secret;
+  /** What goes with a request beside TLS. Throws a Fault `token-wrong` if there is no token to join with. */
+  bearer(proof: Proof): string | undefined {
+    return proof === "certificate" ? undefined : (this.#earlier ?? this.#start.joinToken().secret);
   }
 
-  tls(): { readonly trust: Trust; readonly shown?: Shown } {
+  tls(proof: Proof): { readonly trust: Trust; readonly shown?: Shown } {
     const given = this.#given;
-    if (given !== undefined && !this.#isRefused)
+    if (proof === "certificate" && given !== undefined)
       return { trust: { ca: given.ca }, shown: { key: this.#key, certificate: given.certificate } };
-    const pin = this.#start.joinToken()?.pin;
-    // A host that has been let in knows the CA. The token may name one that came later.
+    // The token may name a CA that came after those of the certificate.
+    const pin = attemptOf(() => this.#start.joinToken().pin);
     if (pin !== undefined) return { trust: { pin } };
     return { trust: given === undefined ? (this.#start.trust ?? {}) : { ca: given.ca } };
   }
@@ -68,7 +90,7 @@ export class HostCredential {
   /** Whether to ask for a certificate: there is none, its time is nearly over, or another CA signs now. */
   isDue(nowMs: number): boolean {
     const span = this.#span;
-    if (span === undefined || this.#isRefused) return true;
+    if (span === undefined || this.#isDoubted) return true;
     if (this.#signer !== undefined && this.#signer !== this.#issuer) return true;
     return nowMs >= span.fromMs + (span.toMs - span.fromMs) * RENEW_AFTER;
   }
@@ -82,15 +104,18 @@ export class HostCredential {
     const { validFromDate, validToDate } = new X509Certificate(given.certificate);
     this.#given = given;
     this.#span = { fromMs: validFromDate.getTime(), toMs: validToDate.getTime() };
-    this.#isRefused = false;
+    this.#proof = "certificate";
+    this.#isDoubted = false;
     this.#earlier = undefined;
   }
 
-  /** The server does not take the certificate. Whether there is something else to try. */
-  refused(): boolean {
-    if (this.#isRefused || this.#start.joinToken() === undefined) return false;
-    this.#isRefused = true;
-    return true;
+  /** A request by `proof` was refused. A late answer to what is no longer tried says nothing. */
+  refused(proof: Proof, reason: Reason): void {
+    if (proof !== this.#proof || !isDisbelief(reason)) return;
+    this.#isDoubted = true;
+    if (proof === "token") this.#earlier = undefined;
+    const token = attemptOf(() => this.#start.joinToken()) !== undefined;
+    this.#proof = proofAfter(proof, reason, { certificate: this.#given !== undefined, token });
   }
 
   heardSigner(pin: string | undefined): void {
@@ -103,7 +128,8 @@ export class HostCredential {
     this.#given = undefined;
     this.#span = undefined;
     this.#earlier = undefined;
-    this.#isRefused = false;
+    this.#proof = "token";
+    this.#isDoubted = false;
   }
 
   get #issuer(): string | undefined {

@@ -1,10 +1,10 @@
 // An agent's transport over the server's API. In a file of its own, because the command line starts without it.
 import type { Clock } from "../model/clock.ts";
-import { Fault } from "../model/fault.ts";
+import { Fault, problemOf } from "../model/fault.ts";
 import type { Position } from "../model/resource.ts";
 import { ClaimLine } from "./claims.ts";
-import { askWith, type Call } from "./http.ts";
-import type { HostCredential } from "./hostCredential.ts";
+import { type Ask, askWith, type Call } from "./http.ts";
+import type { HostCredential, Proof } from "./hostCredential.ts";
 import { httpTo, pathOf, watchOver } from "./server.ts";
 import type { Heard, Joined, Transport } from "./transport.ts";
 
@@ -16,7 +16,7 @@ type HttpTransport = Transport & {
 /** What a transport needs of a host's credential. */
 export type TransportCredential = Pick<
   HostCredential,
-  "bearer" | "tls" | "isDue" | "request" | "take" | "refused" | "heardSigner" | "begin"
+  "proof" | "bearer" | "tls" | "isDue" | "request" | "take" | "refused" | "heardSigner" | "begin"
 >;
 type Place = { readonly url: string; readonly credential: TransportCredential; readonly clock: Clock };
 
@@ -25,9 +25,9 @@ type Place = { readonly url: string; readonly credential: TransportCredential; r
  * host's key is stored before it is used, so that a join whose answer was lost can be repeated.
  */
 export function httpTransport({ url, credential, clock }: Place): HttpTransport {
-  const http = httpTo(url, () => credential.tls());
-  const bearer = () => credential.bearer;
-  const ask = askWith(http, bearer);
+  const { http, door, asking, refused } = linesTo(url, credential);
+  const bearer = () => credential.bearer("certificate");
+  const ask = asking("certificate");
   const claims = new ClaimLine(http, bearer, clock);
   return {
     isDue: () => credential.isDue(clock.nowMs()),
@@ -35,25 +35,31 @@ export function httpTransport({ url, credential, clock }: Place): HttpTransport 
       const csr = credential.isDue(clock.nowMs()) ? await credential.request(host) : undefined;
       const body = csr === undefined ? claim : { ...claim, csr };
       try {
-        const joined = await ask<Joined>("POST", `${pathOf("host", host)}/join`, { body });
+        const joined = await asking(credential.proof)<Joined>("POST", `${pathOf("host", host)}/join`, { body });
         const { certificate, ca } = joined;
         if (certificate === undefined || ca === undefined) return joined;
         credential.take({ certificate, ca });
         http.renew();
         claims.renew();
         return joined;
-      } catch (error) {
-        const isRefused = error instanceof Fault && error.reason === "certificate-refused";
-        if (isRefused && credential.refused()) http.renew();
-        throw error;
+      } finally {
+        // The next token may name another CA.
+        door.close();
       }
     },
     snapshot: (known) => ask("GET", "/v1/snapshot", shown(known)),
-    watch: (from, signal, history) =>
-      watchOver(http, from, signal, {
-        ...(credential.bearer === undefined ? {} : { token: credential.bearer }),
+    async *watch(from, signal, history) {
+      const token = bearer();
+      const as = {
+        ...(token === undefined ? {} : { token }),
         ...shown(history === undefined ? undefined : { history, revision: from }),
-      }),
+      };
+      try {
+        yield* watchOver(http, from, signal, as);
+      } catch (error) {
+        refused("certificate", error);
+      }
+    },
     async report(body) {
       const heard = await ask<Heard>("PUT", `${pathOf("host", body.host)}/report`, { body });
       credential.heardSigner(heard.ca);
@@ -80,6 +86,23 @@ export function httpTransport({ url, credential, clock }: Place): HttpTransport 
       http.close();
     },
   };
+}
+
+function linesTo(url: string, credential: TransportCredential) {
+  const http = httpTo(url, () => credential.tls("certificate"));
+  // Only joins show a join token, over connections of their own.
+  const door = httpTo(url, () => credential.tls("token"));
+  const refused = (proof: Proof, error: unknown): never => {
+    credential.refused(proof, problemOf(error).reason);
+    // What the server knows of a connection it has learned when that began.
+    if (problemOf(error).reason === "certificate-refused") http.renew();
+    throw error;
+  };
+  const asking = (proof: Proof): Ask => {
+    const ask = askWith(proof === "token" ? door : http, () => credential.bearer(proof));
+    return <T>(...call: Parameters<Ask>) => ask<T>(...call).catch((error: unknown) => refused(proof, error));
+  };
+  return { http, door, asking, refused };
 }
 
 function shown(known: Position | undefined): Pick<Call, "headers"> {

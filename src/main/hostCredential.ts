@@ -10,7 +10,10 @@ import { checkPin, type JoinToken, joinTokenOf } from "../tls/names.ts";
 
 type Told = { readonly "state-dir": string; readonly "join-token-file"?: string; readonly "ca-pin"?: string };
 
-/** Throws a Fault if the host has nothing to join with, or the state directory is of another host. */
+/**
+ * Throws a Fault if the state directory is of another host, or a host that was never let in has nothing to join with.
+ * One that was let in starts in any case: a token may come later.
+ */
 export function hostCredential(disk: Disk, host: string, told: Told): HostCredential {
   const identity = disk.identity();
   if (identity !== undefined && identity.host !== host) {
@@ -25,9 +28,9 @@ export function hostCredential(disk: Disk, host: string, told: Told): HostCreden
   const key = disk.proposal(newKey);
   const saved = disk.certificate();
   const given = saved !== undefined && attemptOf(() => isFor(saved, key)) === true ? saved : undefined;
-  const joinToken = () => attemptOf(() => tokenIn(told["join-token-file"], host, pin));
-  if (given === undefined && (identity?.token === undefined || pin === undefined))
-    tokenIn(told["join-token-file"], host, pin);
+  const joinToken = () => tokenIn(told["join-token-file"], host, pin);
+  const isKnown = identity?.key !== undefined || (identity?.token !== undefined && pin !== undefined);
+  if (given === undefined && !isKnown) joinToken();
   const trust = pin === undefined ? undefined : { pin };
   return new HostCredential({ key, joinToken, ...defined({ given, earlier: identity?.token, trust }) });
 }

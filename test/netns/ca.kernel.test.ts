@@ -1,6 +1,8 @@
 // The line between agents and server: nothing on it can be read, and a rotation of the CA loses no agent, also with a
 // restart of the server in the middle and a host that was away.
 import assert from "node:assert/strict";
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { BOTH_DATAPATHS, Cluster, call, packetsAt, until } from "./lab/cluster.ts";
 
@@ -41,5 +43,40 @@ describe("TLS between five hosts and their server", () => {
     const { endpoint } = await cluster.attach("h5", "blue", "web");
     assert.equal(endpoint, "web.eth0");
     assert.equal((await call(cluster.agentSocket("h5"), "GET", "/readyz")).status, 200);
+  });
+
+  test("hosts that were away until the CA was dropped return, with a new join token or without a restart", async () => {
+    const [current, own] = [join(cluster.folder, "server", "join.token"), join(cluster.folder, "h5.token")];
+    copyFileSync(current, own);
+    cluster.joinTokens.set("h5", own);
+    await cluster.kill("h5");
+    const asleep = cluster.pidOf("h4") ?? assert.fail("no agent of h4");
+    process.kill(asleep, "SIGSTOP");
+    assert.equal((await cluster.weft("ca", "rotate")).code, 0);
+    await until("others have renewed", async () => (await ca()).missing?.join() === "h4,h5", 40_000);
+    const dropped = await cluster.weft("ca", "drop", "--force", "--yes");
+    assert.equal(dropped.code, 0, dropped.stderr);
+    process.kill(asleep, "SIGCONT");
+    await cluster.startAgent("h5");
+    await until(
+      "h4 is back",
+      async () => (await call(cluster.agentSocket("h4"), "GET", "/readyz")).status === 200,
+      40_000,
+    );
+    // Neither its certificate nor its token are of this CA. It goes on trying both.
+    await until("h5 has tried both", () => Promise.resolve(/pin/.test(cluster.log("h5").slice(-4000))), 40_000);
+    assert.notEqual((await call(cluster.agentSocket("h5"), "GET", "/readyz")).status, 200);
+    copyFileSync(current, own);
+    await until(
+      "h5 is back",
+      async () => (await call(cluster.agentSocket("h5"), "GET", "/readyz")).status === 200,
+      40_000,
+    );
+    assert.equal(cluster.pidOf("h4"), asleep);
+    await cluster.api("PUT", "/v1/networks/green", {
+      spec: { ...BOTH_DATAPATHS.switched, subnets: [{ cidr: "10.99.0.0/16" }] },
+    });
+    await cluster.converged();
+    for (const host of ["h4", "h5"]) await cluster.attach(host, "blue", `back-${host}`);
   });
 });

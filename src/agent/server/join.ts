@@ -1,5 +1,6 @@
 // How a host joins its cluster, and how it tells the server when what it is has changed: underlay address, prefixes,
 // shaping.
+import { isDisbelief } from "../../client/hostCredential.ts";
 import type { Joined, Transport } from "../../client/transport.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
@@ -29,10 +30,13 @@ export class HostJoin {
   readonly #onProblem: () => void;
   /** The last claim that the server accepted, as JSON. */
   #accepted = "";
+  #wasLetIn: boolean;
   /** The underlay address of the last claim; undefined before the first, and while there is none. */
   #address: string | undefined;
   /** Why the host cannot say what it is, or why the server refused it: a condition. */
   problem: string | undefined;
+  /** The problem may end at any moment: an address comes, a network is gone that overlaps. */
+  isBrief = false;
   /** What the disk refused to save. */
   #unsaved: Joined | undefined;
   /** Prefixes of the host's own routes in the last accepted claim. */
@@ -42,6 +46,7 @@ export class HostJoin {
   constructor(options: JoinOptions, onProblem: () => void) {
     this.#options = options;
     this.#onProblem = onProblem;
+    this.#wasLetIn = options.cluster !== undefined;
   }
 
   /** Joins, however long the server is away. Rejects with the Fault of a server that refuses. */
@@ -59,10 +64,10 @@ export class HostJoin {
     }
   }
 
-  /** Waits for what ends by itself. A host that was let in before waits also until clocks and CAs are right again. */
+  /** Waits for what ends by itself. A host that was let in before waits also for right clocks, CAs and tokens. */
   #mayPass(reason: Reason): boolean {
     if (reason === "unavailable" || reason === "timeout" || reason === "host-cloned") return true;
-    return this.#options.cluster !== undefined && (reason === "certificate-refused" || reason === "ca-untrusted");
+    return this.#wasLetIn && isDisbelief(reason);
   }
 
   /** Joins again if the claim has changed, or a certificate is due. Never rejects: reports go on in any case. */
@@ -77,7 +82,8 @@ export class HostJoin {
       const { reason, detail } = problemOf(error);
       // The problem is known already, or the server is away and hears nothing else either.
       if (reason === "unavailable" || reason === "timeout") return this.#options.log("join", { error: detail });
-      this.#setProblem(`the server does not take what this host says of itself now: ${detail}`);
+      if (isDisbelief(reason)) this.#setProblem(`the server does not let this host in: ${detail}`, false);
+      else this.#setProblem(`the server does not take what this host says of itself now: ${detail}`);
     }
   }
 
@@ -99,7 +105,8 @@ export class HostJoin {
     throw new Fault("unavailable", { what: claimed.detail, fix });
   }
 
-  #setProblem(why: string | undefined): void {
+  #setProblem(why: string | undefined, isBrief = true): void {
+    this.isBrief = why !== undefined && isBrief;
     if (this.problem === why) return;
     this.problem = why;
     if (why !== undefined) this.#options.log("claim", { error: why });
@@ -117,6 +124,7 @@ export class HostJoin {
         fix: "point --server at the right one; to change clusters, run `weft purge` and remove the state directory",
       });
     }
+    this.#wasLetIn = true;
     this.#accepted = JSON.stringify(claimed);
     this.prefixes = claimed.hostPrefixes;
     this.#save(joined);

@@ -1,6 +1,6 @@
 // The agent's session with its server: join, follow the watch, report. While the server is away the agent goes on
-// trying. It gives up only if the server refuses the host (another cluster, a wrong token, a name that is taken),
-// because then a person must act.
+// trying. It gives up only if the server refuses the host (another cluster, a name that is taken, a wrong token of a
+// host that was never let in), because then a person must act.
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
@@ -21,7 +21,7 @@ export type SessionOptions = JoinOptions &
 /** The heartbeat is a third of the time after which the server holds a silent host for suspect, within these bounds. */
 const HEARTBEAT_MOST_MS = 10_000;
 const HEARTBEAT_LEAST_MS = 1_000;
-/** The heartbeat while the host has no underlay address: a route may come after its address. */
+/** The heartbeat while the host has no underlay address, or the server refuses its claim: that may end at any time. */
 const NO_CLAIM_MS = 1_000;
 /** News within this time go into one report. */
 const GATHER_MS = 20;
@@ -150,7 +150,7 @@ export class Session {
   }
 
   get #heartbeatMs(): number {
-    return this.#join.problem === undefined ? this.#everyMs : NO_CLAIM_MS;
+    return this.#join.isBrief ? NO_CLAIM_MS : this.#everyMs;
   }
 
   async #send(): Promise<void> {

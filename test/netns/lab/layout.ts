@@ -19,6 +19,8 @@ export class Layout {
   readonly flags = new Map<string, readonly string[]>();
   /** Sockets of databases of Open vSwitch, by host. */
   readonly ovsdb = new Map<string, string>();
+  /** Files of join tokens, by host; the others use that of the server. */
+  readonly joinTokens = new Map<string, string>();
   constructor(family: 4 | 6 = 4) {
     this.family = family;
   }
@@ -56,7 +58,7 @@ export class Layout {
       "--server",
       `https://${SERVER_IP}:7474`,
       "--join-token-file",
-      join(this.folder, "server", "join.token"),
+      this.joinTokens.get(host) ?? join(this.folder, "server", "join.token"),
       "--host",
       host,
       ...(this.floating.has(host) ? [] : ["--underlay", this.underlayOf(host)]),

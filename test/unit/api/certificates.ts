@@ -43,9 +43,10 @@ export function credentialWith(token: string, key = "own"): TransportCredential 
   let own = key;
   let isJoining = !/^(cert-|own)/.test(token);
   return {
-    get bearer() {
-      return shown;
+    get proof() {
+      return isJoining ? ("token" as const) : ("certificate" as const);
     },
+    bearer: () => shown,
     tls: () => ({ trust: {} }),
     isDue: () => isJoining,
     request: (host) => Promise.resolve(csrOf(host, own)),
@@ -53,7 +54,7 @@ export function credentialWith(token: string, key = "own"): TransportCredential 
       shown = certificate;
       isJoining = false;
     },
-    refused: () => false,
+    refused: () => undefined,
     heardSigner: () => undefined,
     begin(another) {
       shown = token.startsWith("own") ? "join" : token;

@@ -200,6 +200,47 @@ test("a server that says no to joining ends the run; one of another cluster is n
   await same.end();
 });
 
+test("a host that was let in before goes on whatever it is refused by, and says so in a condition", async () => {
+  for (const reason of ["token-wrong", "certificate-refused", "ca-untrusted"] as const) {
+    const { clock, says, joins, mirror, line, outcome, run, end } = lineWith({ cluster: "c" });
+    says.join = fault(reason);
+    run();
+    await clock.advance(40_000);
+    assert.deepEqual([outcome.state, mirror.runs, joins.length], ["running", 0, 9], reason);
+    says.join = undefined;
+    await clock.advance(10_000);
+    assert.deepEqual([mirror.runs, line.report.conditions], [1, []]);
+    says.join = fault(reason);
+    says.isDue = true;
+    const before = joins.length;
+    await clock.advance(60_000);
+    assert.match(line.report.conditions[0] ?? "", /^the server does not let this host in: it is /);
+    assert.ok(joins.length - before <= 6, `${joins.length - before} joins in a minute`);
+    says.join = undefined;
+    says.isDue = false;
+    await clock.advance(1_000);
+    assert.equal(outcome.state, "running");
+    await end();
+  }
+});
+
+test("a host that joined in this life, and was reclaimed, waits for another join token", async () => {
+  const { clock, says, joins, mirror, outcome, run, end } = lineWith({ renew: () => true });
+  run();
+  await clock.advance(1_000);
+  assert.equal(joins.length, 1);
+  says.join = fault("token-wrong");
+  mirror.problem = fault("host-reclaimed");
+  mirror.end();
+  await clock.advance(30_000);
+  assert.equal(outcome.state, "running");
+  assert.ok(joins.length > 5, `${joins.length} joins`);
+  says.join = undefined;
+  await clock.advance(10_000);
+  assert.equal(mirror.runs, 2);
+  await end();
+});
+
 test("reports go out with the heartbeat, and soon when there is news: gathered, not too close together", async () => {
   const { clock, line, reports, mirror, run, end } = lineWith();
   run();
