@@ -152,6 +152,8 @@ export class Cluster extends Layout {
   readonly hosts: readonly string[];
   readonly #processes = new Processes(this.folder);
   readonly #serverArgs: readonly string[];
+  /** When each agent was started last. */
+  readonly #startedMs = new Map<string, number>();
 
   /** `serverArgs` are further flags of the server; `family` is that of the underlay. */
   constructor(size: number, serverArgs: readonly string[] = [], family: 4 | 6 = 4) {
@@ -218,6 +220,7 @@ export class Cluster extends Layout {
 
   /** `wrap` goes before the agent's own argument list: a tracer. */
   async startAgent(host: string, wrap: readonly string[] = []): Promise<void> {
+    this.#startedMs.set(host, Date.now());
     this.#processes.start(host, this.netnsOf(host), ...wrap, WEFT, ...this.agentArgs(host));
     await until(
       `agent of ${host} answers`,
@@ -253,23 +256,30 @@ export class Cluster extends Layout {
     hosts: {
       host: string;
       state: string;
-      status?: { revision: number; driftRepaired: number; errors: string[]; conditions: string[]; objects: number };
+      status?: {
+        revision: number;
+        driftRepaired: number;
+        errors: string[];
+        conditions: string[];
+        objects: number;
+        reportedAtMs: number;
+      };
     }[];
   }> {
     return (await this.api("GET", "/v1/status")).body;
   }
 
-  /** Every given host has reached the newest revision without errors. */
+  /** Every given host has reached the newest revision without errors, as the agent says that was started last. */
   async converged(hosts: readonly string[] = this.hosts): Promise<void> {
     let last = "";
     await until("every host has reached the newest revision", async () => {
       const status = await this.status();
       last = JSON.stringify(status);
-      return hosts.every((name) =>
-        status.hosts.some(
-          (h) => h.host === name && h.status?.revision === status.revision && h.status.errors.length === 0,
-        ),
-      );
+      const isConverged = ({ host, status: told }: (typeof status.hosts)[number]) =>
+        told?.revision === status.revision &&
+        told.errors.length === 0 &&
+        told.reportedAtMs >= (this.#startedMs.get(host) ?? 0);
+      return hosts.every((name) => status.hosts.some((h) => h.host === name && isConverged(h)));
     }).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${last}\n${hosts.map((h) => this.log(h).slice(-2000)).join("\n")}`);
     });
