@@ -119,24 +119,35 @@ function groupsMay(world: World): string[] {
         const end = tunnelEnd(spec, world.self.spec);
         if (spec.group === undefined || end === undefined) return [];
         const packets = TUNNELS[spec.driver].underlay.to({ ports: [vrf.spec.tunnelPort], vnis: [] });
-        const to = { group: spec.group, address: end.underlay, ip: IP[familyOf(spec.group)] };
-        return sendersTo(world, vrf, spec).map((from) => ({
-          from: `${packets} ${to.ip} saddr ${from} ${to.ip}`,
-          ...to,
+        const ip = IP[familyOf(spec.group)];
+        const peers = peersOn(world, { driver: spec.driver, port: vrf.spec.tunnelPort });
+        return sendersTo(world, vrf, spec).map((senders) => ({
+          from: `${packets} ${ip} saddr ${setOf(senders)} ${ip}`,
+          group: spec.group ?? "",
+          // As peers they may send to the host's underlay address in any case (membersMay).
+          addresses:
+            end.underlay === world.self.spec.underlay && senders.every((one) => peers.has(one)) ? [] : [end.underlay],
         }));
       }),
   );
   const bySender = [...Map.groupBy(allowed, ({ from }) => from)].sort(([a], [b]) => (a < b ? -1 : 1));
   return bySender.flatMap(([from, its]) => [
     `${from} daddr ${setOf(its.map(({ group }) => group))} meta pkttype multicast notrack accept`,
-    `${from} daddr ${setOf(its.map(({ address }) => address))} meta pkttype host notrack accept`,
+    ...toSome(
+      from,
+      its.flatMap(({ addresses }) => addresses),
+    ),
   ]);
 }
 
-/** Members of a network's group, and machines of others that may send to it, as sets. */
-function sendersTo(world: World, vrf: Vrf, spec: NetworkSpec): string[] {
+/** Members of a network's group, and machines of others that may send to it. */
+function sendersTo(world: World, vrf: Vrf, spec: NetworkSpec): (readonly string[])[] {
   const members = [...(world.carriers.get(vrf.name) ?? [])].flatMap((host) => tunnelTo(world, host.name, spec) ?? []);
-  return [members, spec.outsiders ?? []].filter((from) => from.length > 0).map(setOf);
+  return [members, spec.outsiders ?? []].filter((from) => from.length > 0);
+}
+
+function toSome(from: string, addresses: readonly string[]): string[] {
+  return addresses.length === 0 ? [] : [`${from} daddr ${setOf(addresses)} meta pkttype host notrack accept`];
 }
 
 function setOf(addresses: readonly string[]): string {

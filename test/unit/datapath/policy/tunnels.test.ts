@@ -86,7 +86,6 @@ test("to a group may send the hosts of its VRF, by their addresses there, and wh
   assert.deepEqual(groupLines(...inGroup("red", 1, [1, 2], { group: "239.0.0.1" })), [
     "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
     "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr { 239.0.0.1 } meta pkttype multicast notrack accept",
-    "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr { 192.0.2.1 } meta pkttype host notrack accept",
   ]);
   const outside = "udp dport 4789 ip saddr { 198.51.100.77, 203.0.113.0/24 }";
   assert.deepEqual(groupLines(...inGroup("red", 1, [1, 2, 3], second)), [
@@ -95,6 +94,16 @@ test("to a group may send the hosts of its VRF, by their addresses there, and wh
     "udp dport 4789 ip saddr { 198.51.100.2 } ip daddr { 198.51.100.1 } meta pkttype host notrack accept",
     `${outside} ip daddr { 239.0.0.236 } meta pkttype multicast notrack accept`,
     `${outside} ip daddr { 198.51.100.1 } meta pkttype host notrack accept`,
+  ]);
+});
+
+test("who may send to a host as a peer is not said once more for a group", () => {
+  const red = inGroup("red", 1, [1, 2], { group: "239.0.0.1", outsiders: ["203.0.113.9"] });
+  assert.deepEqual(groupLines(...red, ...tenant("blue", 2, 4789, [1, 2, 3])), [
+    "udp dport 4789 ip saddr { 192.0.2.2, 192.0.2.3 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+    "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr { 239.0.0.1 } meta pkttype multicast notrack accept",
+    "udp dport 4789 ip saddr { 203.0.113.9 } ip daddr { 239.0.0.1 } meta pkttype multicast notrack accept",
+    "udp dport 4789 ip saddr { 203.0.113.9 } ip daddr { 192.0.2.1 } meta pkttype host notrack accept",
   ]);
 });
 
