@@ -1,7 +1,6 @@
 // By what a caller proves who it is: a bearer token, or the certificate of a host. TLS lets every caller in; what a
 // certificate is worth is judged here at each request, because it may end, and its host be removed, while the
 // connection stays open.
-import type { X509Certificate } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
 import { credentialOfKey } from "../control/hosts/credentials.ts";
@@ -9,7 +8,7 @@ import type { Authority } from "../control/hosts/authority.ts";
 import type { Control } from "../control/control.ts";
 import type { Caller } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
-import { pinOf } from "../tls/names.ts";
+import { defined } from "../model/defined.ts";
 
 /** A certificate that a caller has shown. */
 export type Certificate = {
@@ -18,9 +17,10 @@ export type Certificate = {
   readonly pin: string;
   /** The trusted CA that has signed it, by its pin. */
   readonly issuer: () => string | undefined;
-  readonly fromMs: number;
   readonly toMs: number;
-  /** Why TLS does not believe it. */
+  /** Whether it is one of a host: the CA signs others, too. */
+  readonly isHosts: boolean;
+  /** Why TLS does not believe it. Only told: the clock and the CAs that TLS goes by are those of the handshake. */
   readonly doubt?: string;
 };
 export type Shown = { readonly token?: string; readonly certificate?: Certificate };
@@ -35,16 +35,25 @@ export function certificateOf({ socket }: IncomingMessage, authority: Authority 
 }
 
 function read(socket: TLSSocket, authority: Authority | undefined): Certificate | undefined {
-  const certificate: X509Certificate | undefined = socket.getPeerX509Certificate();
-  if (certificate === undefined) return undefined;
-  return {
-    host: /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? "",
-    pin: pinOf(certificate),
-    issuer: () => authority?.issuerOf(certificate),
-    fromMs: certificate.validFromDate.getTime(),
-    toMs: certificate.validToDate.getTime(),
-    ...(socket.authorized ? {} : { doubt: String(socket.authorizationError) }),
+  const certificate = socket.getPeerX509Certificate()?.toString();
+  if (certificate === undefined || authority === undefined) return undefined;
+  return shownAs(certificate, authority, socket.authorized ? undefined : String(socket.authorizationError));
+}
+
+/** As it is judged at each request: whether the CA that has signed it is trusted then. */
+function shownAs(
+  certificate: string,
+  authority: Pick<Authority, "look" | "bundle" | "issuerOf">,
+  doubt?: string,
+): Certificate {
+  const { name: host, pin, toMs, isHosts } = authority.look(certificate);
+  let known: { readonly by: string; readonly issuer: string | undefined } | undefined;
+  const issuer = () => {
+    const { bundle } = authority;
+    if (known?.by !== bundle) known = { by: bundle, issuer: authority.issuerOf(certificate) };
+    return known.issuer;
   };
+  return { host, pin, toMs, isHosts, issuer, ...defined({ doubt }) };
 }
 
 /**
@@ -81,22 +90,18 @@ export function credentialOf({ token, certificate }: Shown): string | undefined 
 }
 
 const DOUBTS: Readonly<Record<string, string>> = {
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "it is of another cluster's CA, or of one that was dropped",
-  UNABLE_TO_GET_ISSUER_CERT: "it is of another cluster's CA, or of one that was dropped",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "it is of another cluster's CA, or of one that was dropped",
   SELF_SIGNED_CERT_IN_CHAIN: "it is of another cluster's CA",
   DEPTH_ZERO_SELF_SIGNED_CERT: "it is signed by itself, not by the cluster's CA",
-  INVALID_PURPOSE: "it is not one of a host",
 };
 
-function checkCertificate({ fromMs, toMs, doubt, issuer }: Certificate, nowMs: number): void {
+/** A begin in the future says only that the clock was ahead that it was made by. */
+function checkCertificate({ toMs, isHosts, issuer, doubt = "" }: Certificate, nowMs: number): void {
+  if (issuer() === undefined)
+    throw refusal(DOUBTS[doubt] ?? "it is of another cluster's CA, or of one that was dropped");
+  if (!isHosts) throw refusal("it is not one of a host");
+  if (nowMs <= toMs) return;
   const clock = `the server's clock says ${new Date(nowMs).toISOString()}`;
-  if (nowMs > toMs) throw refusal(`it has expired at ${new Date(toMs).toISOString()}, and ${clock}`);
-  if (nowMs < fromMs) throw refusal(`it is valid from ${new Date(fromMs).toISOString()} on, and ${clock}`);
-  // Said of the time of the handshake.
-  const isOfTime = doubt === "CERT_HAS_EXPIRED" || doubt === "CERT_NOT_YET_VALID";
-  if (doubt !== undefined && !isOfTime) throw refusal(DOUBTS[doubt] ?? doubt);
-  if (issuer() === undefined) throw refusal("it is of a CA that is not trusted, or no more");
+  throw refusal(`it has expired at ${new Date(toMs).toISOString()}, and ${clock}`);
 }
 
 function refusal(why: string): Fault {

@@ -14,7 +14,6 @@ import { Control } from "../control/control.ts";
 import { realFiles } from "../files/real.ts";
 import { defined } from "../model/defined.ts";
 import { Fault } from "../model/fault.ts";
-import { parseDuration } from "../model/duration.ts";
 import * as certifier from "../tls/certifier.ts";
 import { groupBaseOf } from "../model/multicast.ts";
 import type { OidcLogin } from "../model/oidc.ts";
@@ -22,9 +21,9 @@ import { openSqliteStore } from "../store/sqlite.ts";
 import { AUDIT_SETTINGS, auditBoundsFrom, keepAuditOn } from "./audit.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
-import { type GivenFiles, TlsListener } from "./tlsListener.ts";
+import { type GivenFiles, TlsListener, lifeFrom } from "./tlsListener.ts";
 import { OIDC_SETTINGS, oidcFrom } from "./oidc.ts";
-import { syncToken } from "./tokens.ts";
+import { keepingJoinToken, syncToken } from "./tokens.ts";
 
 const SETTINGS = [
   "listen",
@@ -56,8 +55,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   // Wrong settings are reported before a store and tokens are created.
   listenAddress(settings.listen, "--listen");
   const given = givenFiles(settings);
-  const hostMs = settings["certificate-life"];
-  const certificateLife = hostMs === undefined ? undefined : { hostMs: parseDuration(hostMs, "--certificate-life") };
+  const certificateLife = lifeFrom(settings);
   const oidc = await oidcFrom(settings, world.clock);
   optimizeEarly();
   const directory = settings["data-dir"];
@@ -79,7 +77,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
     }
     const { host } = listenAddress(settings.listen, "--listen");
     const tls = await TlsListener.open({ ...world, authority, address: host, files: realFiles, ...defined({ given }) });
-    authority.onChange(() => void syncToken(control, "join", directory, realFiles));
+    authority.onChange(keepingJoinToken(control, directory, realFiles, world.log));
     await serve({ control, metrics, oidc, tls }, settings, world);
   } finally {
     await control.close();

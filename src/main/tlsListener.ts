@@ -6,8 +6,9 @@ import { createServer, type Server } from "node:https";
 import type { RequestListener } from "node:http";
 import { hostname, networkInterfaces } from "node:os";
 import { createSecureContext, type SecureContext } from "node:tls";
-import type { Authority } from "../control/hosts/authority.ts";
+import type { Authority, CertificateLife } from "../control/hosts/authority.ts";
 import type { Files } from "../files/files.ts";
+import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import { newKey } from "../tls/key.ts";
 import { certificatesIn, SERVER_NAME, TLS_VERSION } from "../tls/names.ts";
@@ -34,6 +35,8 @@ export class TlsListener {
   #own: { readonly cert: string; readonly ca: string } | undefined;
   #given: { readonly text: string; readonly context: SecureContext } | undefined;
   #problem: string | undefined;
+  /** Renewals come one after the other: the last one has what the CA is then. */
+  #last: Promise<void> = Promise.resolve();
 
   /** Throws a Fault if the files that were given do not fit. */
   static async open(options: Options): Promise<TlsListener> {
@@ -90,11 +93,18 @@ export class TlsListener {
     this.#problem = problem;
   }
 
-  async #renew(): Promise<void> {
+  #renew(): Promise<void> {
+    const renewed = this.#last.then(() => this.#renewNow());
+    this.#last = renewed.catch(() => undefined);
+    return renewed;
+  }
+
+  async #renewNow(): Promise<void> {
     const { authority, clock, address } = this.#options;
     const names = [...new Set(["localhost", hostname(), address, ...ownAddresses()])].filter(isName);
     const nowMs = clock.nowMs();
     const { chain, untilMs } = await authority.serverCertificate(this.#key, names);
+    // The CA may have been rotated since: then another renewal follows.
     this.#own = { cert: chain, ca: authority.bundle };
     this.#madeAtMs = nowMs;
     this.#untilMs = nowMs + ((untilMs - nowMs) * 2) / 3;
@@ -131,6 +141,22 @@ export class TlsListener {
       throw new Fault("request-invalid", { what, where: given.cert, why, fix }, { cause });
     }
   }
+}
+
+/** Agents look once a heartbeat whether they have to renew: a host must have the time to try again. */
+const LIFE_LEAST_MS = 600_000;
+
+export function lifeFrom({
+  "certificate-life": life,
+}: {
+  readonly "certificate-life"?: string;
+}): CertificateLife | undefined {
+  if (life === undefined) return undefined;
+  const hostMs = parseDuration(life, "--certificate-life");
+  if (hostMs >= LIFE_LEAST_MS) return { hostMs };
+  const what = `${life} is too short for a certificate`;
+  const why = "hosts renew at two thirds of that time, and would be locked out whenever the server is away";
+  throw new Fault("request-invalid", { what, where: "--certificate-life", why, fix: "give at least 10m" });
 }
 
 function messageOf(error: unknown): string {

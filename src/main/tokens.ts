@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { type Files, attempt, notWritten, replaceFile } from "../files/files.ts";
 import { Fault } from "../model/fault.ts";
+import type { Log } from "./log.ts";
 import { joinTokenOf, joinTokenText } from "../tls/names.ts";
 
 /** The part of the control plane that decides about tokens. */
@@ -48,6 +49,18 @@ export async function syncToken(
     throw notToken(file, "does not hold a token", `a token has at least ${SHORTEST} characters`);
   if (found !== undefined) attempt(() => files.rename(file, `${file}.damaged`));
   return renewed(keeper, role, file, files);
+}
+
+/** The join token names the CA that signs: writes it anew when that is another, one time after the other. */
+export function keepingJoinToken(keeper: TokenKeeper, directory: string, files: Files, log: Log): () => void {
+  const role = "join";
+  let last = Promise.resolve();
+  return () => {
+    const sync = async () => log("token", { role, ...(await syncToken(keeper, role, directory, files)) });
+    last = last.then(sync).catch((error: unknown) => {
+      log("token", { role, problem: error instanceof Error ? error.message : String(error) });
+    });
+  };
 }
 
 /** Trimmed; or why it cannot be read: a bad sector, or not a file. */

@@ -27,9 +27,19 @@ export function vouchedIn(claims: Claims, settings: ClaimSettings): Vouched {
   return { ...who, groups: [...new Set(ours)] };
 }
 
-/** `anna@example.com` cannot be a name here; `anna` would be that of anna@example.org, too. */
+/** What stands for @ here: `anna@example.com` cannot be a name, and `anna` would be that of anna@example.org, too. */
+const AT = ".at.";
+
+/**
+ * A name that two persons could have is refused: with the text that stands for @, or with a letter of another script,
+ * of which some become one of ours as small letters.
+ */
 function nameOf(user: string): string {
-  return user.toLowerCase().replaceAll("@", ".at.");
+  const name = user.toLowerCase();
+  const said = `the provider's name of you, "${user.slice(0, 80)}"`;
+  if (name.includes(AT)) throw refused(`${said}, has "${AT}", which stands for @ here`, "--oidc-user-claim");
+  if (/[^ -~]/.test(user)) throw refused(`${said}, has other letters than a to z`, "--oidc-user-claim");
+  return name.replaceAll("@", AT);
 }
 
 function textsIn(value: unknown): ReadonlySet<string> {

@@ -22,7 +22,10 @@ import {
 } from "@peculiar/x509";
 import { Fault } from "../model/fault.ts";
 import { newKey } from "./key.ts";
+import type { isSignedBy, look } from "./look.ts";
 import { pinOfKey, SERVER_NAME } from "./names.ts";
+
+export { isSignedBy, look } from "./look.ts";
 
 /** PEM texts. */
 export type Issuer = { readonly certificate: string; readonly key: string };
@@ -37,6 +40,8 @@ export type Certifier = {
   readonly readRequest: (text: string) => Promise<CertificateRequest>;
   readonly hostCertificate: typeof hostCertificate;
   readonly serverCertificate: typeof serverCertificate;
+  readonly look: typeof look;
+  readonly isSignedBy: typeof isSignedBy;
 };
 
 const CURVE = { name: "ECDSA", namedCurve: "P-256" } as const;

@@ -1,13 +1,12 @@
 // The cluster's own CA: made with the store and kept there, it signs the certificates of servers and hosts. It can be
 // rotated without losing an agent: meanwhile both CAs are trusted, and the old one has signed the new one, so that who
 // knows only the old one trusts what the new one signs.
-import { X509Certificate } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";
 import type { CaState } from "../../model/ca.ts";
 import type { Secret, Store } from "../../store/store.ts";
 import type { Certifier, CertificateRequest, Issuer } from "../../tls/certifier.ts";
-import { pinOfPem } from "../../tls/names.ts";
+import type { Look } from "../../tls/look.ts";
 import type { Asked } from "../audit/entry.ts";
 import type { Committer } from "../commit/committer.ts";
 import type { Condition } from "../report/conditions.ts";
@@ -18,6 +17,8 @@ export type Issued = { readonly certificate: string; readonly ca: string };
 export type CertificateLife = { readonly hostMs: number };
 const CERTIFICATE_LIFE: CertificateLife = { hostMs: 7 * 86_400_000 };
 
+/** A CA that is trusted: its certificate, and the pin of its key. */
+type Trusted = { readonly pin: string; readonly certificate: string };
 type Kept = {
   /** Counts the CAs of this cluster. */
   readonly number: number;
@@ -32,11 +33,9 @@ type Replacing = { readonly secret: Secret; readonly done: () => void };
 
 const KEY = "ca";
 const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-/** Clocks of two machines differ: what is valid now is valid on the other one, too. */
-const BACKDATED_MS = HOUR_MS;
-const CA_LIFE_MS = 3650 * DAY_MS;
-const SERVER_LIFE_MS = 30 * DAY_MS;
+/** A CA ends when it is dropped. Clocks are wrong: made in 1970, it would have ended before the first host joins. */
+const CA_SPAN = { fromMs: 0, toMs: Date.UTC(9999, 11, 31) };
+const SERVER_LIFE_MS = 30 * 24 * HOUR_MS;
 
 export class Authority {
   readonly #store: Store;
@@ -44,12 +43,13 @@ export class Authority {
   readonly #clock: Pick<Clock, "nowMs">;
   readonly #life: CertificateLife;
   readonly #listeners = new Set<() => void>();
-  /** By which CA the certificate is that a host has shown. */
-  readonly #heard = new Map<string, string>();
   #committer: Pick<Committer, "submit" | "view"> | undefined;
   #kept: Kept;
-  #pins: { readonly active: string; readonly previous?: string };
-  #trusted: readonly X509Certificate[] = [];
+  /** First the one that signs. */
+  #trusted: readonly [Trusted, ...Trusted[]];
+  #bundle: string;
+  /** Changes are made one after the other: each begins with what the one before has made durable. */
+  #last: Promise<unknown> = Promise.resolve();
 
   /** Makes the CA with the store's first start. */
   static async open(
@@ -74,8 +74,8 @@ export class Authority {
     this.#clock = clock;
     this.#life = life;
     this.#kept = kept;
-    this.#pins = pinsOf(kept);
-    this.#trusted = trustedIn(kept);
+    this.#trusted = trustedIn(kept, certifier);
+    this.#bundle = bundleOf(this.#trusted);
   }
 
   /** From now on it can be shown, rotated and dropped. */
@@ -88,32 +88,37 @@ export class Authority {
   }
 
   async rotate(caller: Caller): Promise<CaState> {
-    await this.#keep(await this.rotated(), { verb: "rotate-ca", object: "ca" }, caller);
-    return this.show();
+    return this.#change(() => this.rotated(), { verb: "rotate-ca", object: "ca" }, caller);
   }
 
   /** `force`: although hosts have no certificate of the new CA. */
   async drop(caller: Caller, force: boolean): Promise<CaState> {
-    await this.#keep(this.dropped(this.#hosts, force), { verb: "drop-ca", object: "ca" }, caller);
-    return this.show();
+    return this.#change(() => this.dropped(this.#hosts, force), { verb: "drop-ca", object: "ca" }, caller);
   }
 
   get #hosts(): readonly string[] {
     return [...(this.#committer?.view.host.keys() ?? [])];
   }
 
-  async #keep({ secret, done }: Replacing, about: Asked, caller: Caller): Promise<void> {
-    await this.#committer?.submit({ about, caller, secrets: () => [secret], committed: done });
+  #change(next: () => Replacing | Promise<Replacing>, about: Asked, caller: Caller): Promise<CaState> {
+    const work = async () => {
+      const { secret, done } = await next();
+      await this.#committer?.submit({ about, caller, secrets: () => [secret], committed: done });
+      return this.show();
+    };
+    const changed = this.#last.then(work);
+    this.#last = changed.catch(() => undefined);
+    return changed;
   }
 
   /** Of the CA that signs. */
   get pin(): string {
-    return this.#pins.active;
+    return this.#trusted[0].pin;
   }
 
-  /** Every CA that is trusted, in PEM. */
+  /** Every CA that is trusted, in PEM: first the one that signs. */
   get bundle(): string {
-    return this.#trusted.map(String).join("");
+    return this.#bundle;
   }
 
   /** Calls when the server needs another certificate, or trusts another CA. */
@@ -126,7 +131,8 @@ export class Authority {
     const nowMs = this.#clock.nowMs();
     const untilMs = nowMs + SERVER_LIFE_MS;
     const { active, previous } = this.#kept;
-    const span = { fromMs: nowMs - BACKDATED_MS, toMs: untilMs };
+    // A host whose clock is behind, like one without a battery, trusts it, too.
+    const span = { fromMs: CA_SPAN.fromMs, toMs: untilMs };
     const own = await this.#certifier.serverCertificate(key, names, active, span);
     const rest = previous === undefined ? [active.certificate] : [previous.cross, previous.certificate];
     return { chain: [own, ...rest].join(""), untilMs };
@@ -146,38 +152,41 @@ export class Authority {
 
   async issue(request: CertificateRequest): Promise<Issued> {
     const nowMs = this.#clock.nowMs();
-    const span = { fromMs: nowMs - BACKDATED_MS, toMs: nowMs + this.#life.hostMs };
+    const { hostMs } = this.#life;
+    // Little of its life: hosts count from the begin when they renew.
+    const span = { fromMs: nowMs - Math.min(HOUR_MS, hostMs / 10), toMs: nowMs + hostMs };
+    const ca = this.#bundle;
     const certificate = await this.#certifier.hostCertificate(request, this.#kept.active, span);
-    return { certificate, ca: this.bundle };
+    return { certificate, ca };
   }
 
-  /** The pin of the trusted CA that has signed it; undefined if none has. Whether it is signed, TLS has found out. */
-  issuerOf(certificate: X509Certificate): string | undefined {
-    const issuer = this.#trusted.find((ca) => certificate.checkIssued(ca));
-    if (issuer === undefined) return undefined;
-    return issuer === this.#trusted[0] ? this.#pins.active : this.#pins.previous;
+  /** What a certificate says, whoever has signed it. */
+  look(certificate: string): Look {
+    return this.#certifier.look(certificate);
+  }
+
+  /** The pin of the trusted CA that has signed it; undefined if none has. */
+  issuerOf(certificate: string): string | undefined {
+    return this.#trusted.find((ca) => this.#certifier.isSignedBy(certificate, ca.certificate))?.pin;
   }
 
   /** A host has shown a certificate of this CA; gives what is to be kept of that, if it is news. */
   heard(host: string, pin: string): readonly Secret[] {
-    if (this.#issuerFor(host) === pin) return [];
-    this.#heard.set(host, pin);
-    return [issuerSecret(host, pin)];
+    return this.#issuerFor(host) === pin ? [] : [issuerSecret(host, pin)];
   }
 
   /** Hosts that have not shown a certificate of the active CA; none unless it is rotated. */
   missing(hosts: Iterable<string>): readonly string[] {
     if (this.#kept.previous === undefined) return [];
-    return [...hosts].filter((host) => this.#issuerFor(host) !== this.#pins.active);
+    return [...hosts].filter((host) => this.#issuerFor(host) !== this.pin);
   }
 
   state(hosts: Iterable<string>): CaState {
     const { active, previous, sinceMs } = this.#kept;
-    const shown = (certificate: string) => ({
-      pin: pinOfPem(certificate),
-      certificate,
-      untilMs: new X509Certificate(certificate).validToDate.getTime(),
-    });
+    const shown = (certificate: string) => {
+      const { pin, toMs: untilMs } = this.#certifier.look(certificate);
+      return { pin, certificate, untilMs };
+    };
     return {
       ...shown(active.certificate),
       sinceMs,
@@ -187,13 +196,7 @@ export class Authority {
 
   /** From now on another CA signs; both are trusted until the one before is dropped. */
   async rotated(): Promise<Replacing> {
-    if (this.#kept.previous !== undefined) {
-      throw new Fault("in-use", {
-        what: "the CA is already being rotated",
-        where: "ca",
-        fix: "see `weft ca show` for hosts that are missing, then `weft ca drop` the one before",
-      });
-    }
+    if (this.#kept.previous !== undefined) throw rotating();
     const { number, active } = this.#kept;
     const next = await newCaOf(this.#store.cluster, number + 1, this.#certifier, this.#clock.nowMs());
     const cross = await this.#certifier.crossSigned(next.active, active);
@@ -209,13 +212,7 @@ export class Authority {
     }
     const missing = this.missing(hosts);
     if (missing.length === 0 || force) return this.#replacing(rest);
-    throw new Fault("in-use", {
-      what: "some hosts have no certificate of the new CA yet",
-      where: "ca",
-      why: "they would not be let in, and would not trust the server",
-      blockers: missing.map((host) => `host ${host}`),
-      fix: "wait until they are back, delete them, or use --force: each then needs a new join token",
-    });
+    throw blockedBy(missing);
   }
 
   conditions(hosts: Iterable<string>): Condition[] {
@@ -225,18 +222,33 @@ export class Authority {
   }
 
   #issuerFor(host: string): string | undefined {
-    return this.#heard.get(host) ?? this.#store.secret(issuerKey(host));
+    return this.#store.secret(issuerKey(host));
   }
 
   #replacing(kept: Kept) {
     const done = () => {
       this.#kept = kept;
-      this.#pins = pinsOf(kept);
-      this.#trusted = trustedIn(kept);
+      this.#trusted = trustedIn(kept, this.#certifier);
+      this.#bundle = bundleOf(this.#trusted);
       for (const listener of this.#listeners) listener();
     };
     return { secret: { key: KEY, value: JSON.stringify(kept) }, done };
   }
+}
+
+function rotating(): Fault {
+  const fix = "see `weft ca show` for hosts that are missing, then `weft ca drop` the one before";
+  return new Fault("in-use", { what: "the CA is already being rotated", where: "ca", fix });
+}
+
+function blockedBy(missing: readonly string[]): Fault {
+  return new Fault("in-use", {
+    what: "some hosts have no certificate of the new CA yet",
+    where: "ca",
+    why: "they would not be let in, and would not trust the server",
+    blockers: missing.map((host) => `host ${host}`),
+    fix: "wait until they are back, delete them, or use --force: each then needs a new join token",
+  });
 }
 
 /** Of a host that is removed: undefined. */
@@ -249,8 +261,7 @@ function issuerKey(host: string): string {
 }
 
 async function newCaOf(cluster: string, number: number, certifier: Certifier, nowMs: number): Promise<Kept> {
-  const span = { fromMs: nowMs - DAY_MS, toMs: nowMs + CA_LIFE_MS };
-  const active = await certifier.newCa(`Weft CA ${number} of ${cluster.slice(0, 40)}`, span);
+  const active = await certifier.newCa(`Weft CA ${number} of ${cluster.slice(0, 40)}`, CA_SPAN);
   return { number, active, sinceMs: nowMs };
 }
 
@@ -259,14 +270,16 @@ function keptIn(text: string): Kept {
   return JSON.parse(text) as Kept;
 }
 
-function pinsOf({ active, previous }: Kept): { readonly active: string; readonly previous?: string } {
-  const pin = pinOfPem(active.certificate);
-  return previous === undefined ? { active: pin } : { active: pin, previous: pinOfPem(previous.certificate) };
+function trustedIn({ active, previous }: Kept, certifier: Certifier): [Trusted, ...Trusted[]] {
+  const of = ({ certificate }: { readonly certificate: string }) => ({
+    pin: certifier.look(certificate).pin,
+    certificate,
+  });
+  return previous === undefined ? [of(active)] : [of(active), of(previous)];
 }
 
-function trustedIn({ active, previous }: Kept): readonly X509Certificate[] {
-  const all = previous === undefined ? [active] : [active, previous];
-  return all.map(({ certificate }) => new X509Certificate(certificate));
+function bundleOf(trusted: readonly Trusted[]): string {
+  return trusted.map(({ certificate }) => certificate).join("");
 }
 
 function rotatingText(missing: readonly string[], count: number): string {

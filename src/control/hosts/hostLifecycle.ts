@@ -8,6 +8,7 @@ import { Fault } from "../../model/fault.ts";
 import type { Secret, Store } from "../../store/store.ts";
 import { issuerSecret } from "./authority.ts";
 import { bootSecret } from "./boots.ts";
+import type { Admission } from "../admit/admit.ts";
 import type { Committer, Job } from "../commit/committer.ts";
 import { type Condition, lossesOf } from "../report/conditions.ts";
 import { type Credentials, hostSecret } from "./credentials.ts";
@@ -53,28 +54,26 @@ export class HostLifecycle {
   ): Promise<Outcome> {
     const { committer, credentials, prefixes } = parts;
     const host = write.name;
-    return this.kept(() =>
-      committer.submit({
-        write,
-        dryRun,
-        ...defined({ holds, caller }),
-        secrets: ({ changes }): Secret[] => {
-          const { view } = committer;
-          const underlay = get(view, "host", host)?.spec.underlay ?? "";
-          const rest = { ...as, atMs: this.#clock.nowMs() };
-          const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
-          const told = this.departures.note(departure, credentials.digestOf(host));
-          const ended = [hostSecret, prefixSecret, bootSecret, issuerSecret].map((of) => of(host, undefined));
-          return [...ended, ...told];
-        },
-        committed: () => {
-          if (dryRun) return;
-          credentials.admit(host);
-          prefixes.forget(host);
-          this.reports.forget(host);
-        },
-      }),
-    );
+    return this.kept(committer, {
+      write,
+      dryRun,
+      ...defined({ holds, caller }),
+      secrets: ({ changes }): Secret[] => {
+        const { view } = committer;
+        const underlay = get(view, "host", host)?.spec.underlay ?? "";
+        const rest = { ...as, atMs: this.#clock.nowMs() };
+        const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
+        const told = this.departures.note(departure, credentials.digestOf(host));
+        const ended = [hostSecret, prefixSecret, bootSecret, issuerSecret].map((of) => of(host, undefined));
+        return [...ended, ...told];
+      },
+      committed: () => {
+        if (dryRun) return;
+        credentials.admit(host);
+        prefixes.forget(host);
+        this.reports.forget(host);
+      },
+    });
   }
 
   /** Throws `in-use` for a host that is not lost. */
@@ -115,12 +114,18 @@ export class HostLifecycle {
     return { status, losses: [...losses, ...stepped] };
   }
 
-  /** Records of departures count only when they are durable. */
-  async kept<T>(submit: () => Promise<T>): Promise<T> {
+  /** Submits a job that notes or forgets departures: that counts only when it is durable. */
+  async kept(committer: Pick<Committer, "submit">, job: Job): Promise<Outcome> {
+    let isNoted = false;
+    const secrets = (admission: Admission) => {
+      isNoted = true;
+      return job.secrets?.(admission) ?? [];
+    };
     try {
-      return await submit();
+      return await committer.submit({ ...job, secrets });
     } catch (error) {
-      this.departures.reload();
+      // Not when it was refused: what others have noted since may be on its way to the disk.
+      if (isNoted) this.departures.reload();
       throw error;
     }
   }

@@ -43,6 +43,8 @@ export async function joinWith(
   // Checked at the time of the decision: earlier requests of the same turn are decided before.
   const holds = () => {
     if (own === undefined) credentials.take(claim.host, given);
+    else if (write.by.role === "host" && write.by.host === claim.host && !committer.view.host.has(claim.host))
+      throw going(claim.host);
     boots.checkClaim(claim, committer.view.host.get(claim.host)?.spec.underlay);
   };
   const secrets = () => {
@@ -57,12 +59,18 @@ export async function joinWith(
     boots.taken(claim.host);
   };
   try {
-    const outcome = await lifecycle.kept(() => committer.submit({ write, caller, holds, secrets, committed }));
+    const outcome = await lifecycle.kept(committer, { write, caller, holds, secrets, committed });
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { token: given, host: outcome.resource };
   } finally {
     credentials.endReservation(given);
   }
+}
+
+/** Its credential goes with it; asked again, the server says what became of the host. */
+function going(host: string): Fault {
+  const what = `host "${host}" is being removed`;
+  return new Fault("unavailable", { what, where: `host/${host}`, fix: "join again in a moment" });
 }
 
 /** A person has decided that the host, which knows another history, follows this one. */

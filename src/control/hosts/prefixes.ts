@@ -30,6 +30,11 @@ export class Prefixes {
     return true;
   }
 
+  /** What was set last has not become durable: the same will be news again. */
+  unkept(host: string): void {
+    this.#texts.delete(host);
+  }
+
   forget(host: string): void {
     this.#texts.delete(host);
     this.#byHost.delete(host);

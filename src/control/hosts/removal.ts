@@ -54,6 +54,6 @@ async function forgetDeparture({ committer, lifecycle }: Parts, host: string, ca
   const { departures } = lifecycle;
   if (committer.view.host.has(host) || !departures.list.some((one) => one.host === host)) return false;
   const about = { verb: "delete", object: `host/${host}` };
-  await lifecycle.kept(() => committer.submit({ about, caller, secrets: () => departures.forget(host) }));
+  await lifecycle.kept(committer, { about, caller, secrets: () => departures.forget(host) });
   return true;
 }

@@ -102,15 +102,25 @@ export function withPassword(record: LoginRecord, password: string): LoginRecord
   return { ...record, password, credentials: record.credentials.filter(({ kind }) => kind !== "login"), origins: [] };
 }
 
+type Vouching = { readonly vouched: string; readonly user: string; readonly nowMs: number };
+
 /** Bound to the person whom a provider has vouched for; a Fault `forbidden` for a user that is somebody else's. */
-export function withVouched(record: LoginRecord, vouched: string, user: string): LoginRecord {
+export function withVouched(record: LoginRecord, { vouched, user, nowMs }: Vouching): LoginRecord {
   if (record.vouched === vouched) return record;
-  if (record.vouched === undefined && record.password === undefined) return { ...record, vouched };
+  const why = whyTaken(record, nowMs);
+  if (why === undefined) return { ...record, vouched };
   throw new Fault("forbidden", {
     what: `user "${user}" is not yours by this provider`,
-    why: record.vouched === undefined ? "it has a password here" : "the provider has said another person to be it",
+    why,
     fix: "ask an administrator: a user that is deleted and made again belongs to whoever logs in first",
   });
+}
+
+/** Why a user is somebody's already: a person's, or a program's that has only tokens. */
+function whyTaken({ vouched, password, credentials }: LoginRecord, nowMs: number): string | undefined {
+  if (vouched !== undefined) return "the provider has said another person to be it";
+  if (password !== undefined) return "it has a password here";
+  return credentials.some(({ expiresMs }) => expiresMs > nowMs) ? "it has tokens here" : undefined;
 }
 
 /** The user has logged in from there. */

@@ -101,7 +101,8 @@ export class Logins {
   async loginVouched(vouched: Vouched, from: string): Promise<LoggedIn> {
     const { issuer, subject } = vouched;
     const user = checkName("user", vouched.user, "user");
-    const bind = (record: LoginRecord) => withVouched(record, `${issuer} ${subject}`, user);
+    const by = { vouched: `${issuer} ${subject}`, user };
+    const bind = (record: LoginRecord, nowMs = this.#parts.clock.nowMs()) => withVouched(record, { ...by, nowMs });
     const uid = this.#uidOf(user);
     // Before anything is changed for somebody whose user it is not.
     if (uid !== undefined) bind(this.#recordOf(user, uid));

@@ -23,7 +23,13 @@ export async function takeReport(parts: Parts, report: HostReport, issuer?: stri
     ...(prefixes.set(host, hostPrefixes) ? [prefixSecret(host, hostPrefixes)] : []),
     ...(issuer === undefined ? [] : (parts.authority?.heard(host, issuer) ?? [])),
   ];
-  if (secrets.length > 0) await committer.submit({ about: undefined, secrets: () => secrets });
+  if (secrets.length === 0) return;
+  try {
+    await committer.submit({ about: undefined, secrets: () => secrets });
+  } catch (error) {
+    prefixes.unkept(host);
+    throw error;
+  }
 }
 
 export async function statusOf({

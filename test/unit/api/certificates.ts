@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { Certificate } from "../../../src/api/shown.ts";
 import type { TransportCredential } from "../../../src/client/transportHttp.ts";
 import { Fault } from "../../../src/model/fault.ts";
-import { type Certifier, newCa } from "../../../src/tls/certifier.ts";
+import { type Certifier, look, newCa } from "../../../src/tls/certifier.ts";
 import { pinOfPem } from "../../../src/tls/names.ts";
 
 const NOW = Date.now();
@@ -23,6 +23,8 @@ export const certifier: Certifier = {
     return { host, pin, spki: new Uint8Array() };
   },
   hostCertificate: ({ host, pin }) => Promise.resolve(`cert-${host}.${pin}`),
+  look,
+  isSignedBy: () => true,
 };
 
 const seen = new WeakMap<IncomingMessage, Certificate>();
@@ -32,7 +34,13 @@ export function certificateOf(request: IncomingMessage): Certificate | undefined
   const [, host, pin] = /^Bearer cert-([^.]+)\.(.+)$/.exec(request.headers.authorization ?? "") ?? [];
   if (host === undefined || pin === undefined) return seen.get(request);
   delete request.headers.authorization;
-  const certificate = { host, pin, issuer: () => pinOfPem(ca.certificate), fromMs: 0, toMs: Number.MAX_SAFE_INTEGER };
+  const certificate = {
+    host,
+    pin,
+    issuer: () => pinOfPem(ca.certificate),
+    isHosts: true,
+    toMs: Number.MAX_SAFE_INTEGER,
+  };
   seen.set(request, certificate);
   return certificate;
 }

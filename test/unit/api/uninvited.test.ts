@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { createApi } from "../../../src/api/api.ts";
 import { Authority } from "../../../src/control/hosts/authority.ts";
 import { Control } from "../../../src/control/control.ts";
+import { credentialOfKey } from "../../../src/control/hosts/credentials.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 import * as certifier from "../../../src/tls/certifier.ts";
 import { newKey } from "../../../src/tls/key.ts";
@@ -58,6 +59,12 @@ const issued = await authority.issue(asked);
 /** By the same CA, as it would have been then. */
 const issuedAt = async (ms: number) =>
   (await (await Authority.open(store, { certifier, clock: { nowMs: () => ms } })).issue(asked)).certificate;
+/** With the name of the CA, and signed by nobody but its maker. */
+const forgedAt = async (fromMs: number) => {
+  const { key: by } = await certifier.newCa("forger", week);
+  const span = { fromMs, toMs: fromMs + 7 * DAY };
+  return certifier.hostCertificate(asked, { key: by, certificate: authority.bundle }, span);
+};
 const SHOWN = {
   "no credential": [{}, "401 token-wrong"],
   "a certificate of another CA": [
@@ -65,7 +72,12 @@ const SHOWN = {
     "401 certificate-refused",
   ],
   "an expired certificate": [{ key: own, cert: await issuedAt(now - 8 * DAY) }, "401 certificate-refused"],
-  "a certificate of later": [{ key: own, cert: await issuedAt(now + DAY) }, "401 certificate-refused"],
+  "a forged certificate": [{ key: own, cert: await forgedAt(now) }, "401 certificate-refused"],
+  "a forged certificate of later": [{ key: own, cert: await forgedAt(now + DAY) }, "401 certificate-refused"],
+  "a forged certificate that has expired": [
+    { key: own, cert: await forgedAt(now - 9 * DAY) },
+    "401 certificate-refused",
+  ],
   "a certificate signed by itself": [{ key: another.key, cert: another.certificate }, "401 certificate-refused"],
   "the server's own certificate": [{ key, cert: chain }, "401 certificate-refused"],
   "a certificate of a key that never joined": [{ key: own, cert: issued.certificate }, "401 token-wrong"],
@@ -85,6 +97,16 @@ for (const [what, [shown, expected]] of Object.entries(SHOWN))
     }
     assert.equal(await ask("GET", "/livez"), "200 ");
   });
+
+test("a certificate that a clock made which was ahead is as good as others", async () => {
+  const joinToken = "whoever-may-join-0123456789abcdef";
+  await control.setToken("join", joinToken);
+  const claim = { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  await control.join(claim, joinToken, credentialOfKey(asked.pin));
+  for (const atMs of [now, now + 365 * DAY])
+    assert.equal(await asking({ key: own, cert: await issuedAt(atMs) })("GET", "/v1/snapshot"), "200 ");
+  assert.equal(await asking({ key: own, cert: await forgedAt(now) })("GET", "/v1/snapshot"), "401 certificate-refused");
+});
 
 async function routes(): Promise<string[]> {
   await control.setToken("admin", "a".repeat(40)).catch(() => undefined);

@@ -2,7 +2,7 @@
 // whatever the clock does.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TlsListener } from "../../../src/main/tlsListener.ts";
+import { TlsListener, lifeFrom } from "../../../src/main/tlsListener.ts";
 import { newCa } from "../../../src/tls/certifier.ts";
 import { newKey } from "../../../src/tls/key.ts";
 
@@ -74,4 +74,10 @@ test("a given certificate that cannot be read, or is another key's, is told once
 
 test("a clock that was set back gets a certificate that has begun", async () => {
   assert.deepEqual((await madeAfter([-365, 1, 18], filesOf())).counts, [2, 2, 2]);
+});
+
+test("certificates of hosts last ten minutes at least", () => {
+  assert.equal(lifeFrom({}), undefined);
+  assert.deepEqual(lifeFrom({ "certificate-life": "10m" }), { hostMs: 600_000 });
+  assert.throws(() => lifeFrom({ "certificate-life": "9m" }), { message: /9m is too short .*give at least 10m/s });
 });

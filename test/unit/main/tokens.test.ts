@@ -8,7 +8,7 @@ import { FaultyFiles } from "../files/faulty.ts";
 import { realFiles } from "../../../src/files/real.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { listenAddress } from "../../../src/main/surroundings.ts";
-import { syncToken, type TokenKeeper, type TokenRole } from "../../../src/main/tokens.ts";
+import { keepingJoinToken, syncToken, type TokenKeeper, type TokenRole } from "../../../src/main/tokens.ts";
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "weft-tokens-"));
@@ -127,4 +127,27 @@ test("addresses to listen on", () => {
   for (const wrong of ["", "7474", "host:", "host:99999", "::1:80", "[::1]"]) {
     assert.throws(() => listenAddress(wrong, "--listen"), Fault, wrong);
   }
+});
+
+test("the join token follows the CA; a file that cannot be used ends no server", async (t) => {
+  const directory = folder(t);
+  const accepted = new Map<TokenRole, string>();
+  const authority = { pin: "a".repeat(43) };
+  const own = { ...keeper(accepted), authority };
+  const { file } = await syncToken(own, "join", directory, realFiles);
+  let heard = Promise.withResolvers<string>();
+  const log = (_: string, values: object = {}) => heard.resolve(JSON.stringify(values));
+  const changed = keepingJoinToken(own, directory, realFiles, log);
+  rmSync(file);
+  mkdirSync(file);
+  accepted.clear();
+  changed();
+  assert.match(await heard.promise, /cannot be read/);
+  rmSync(file, { recursive: true });
+  heard = Promise.withResolvers();
+  authority.pin = "b".repeat(43);
+  changed();
+  changed();
+  await heard.promise;
+  assert.equal(readFileSync(file, "utf8").trim(), `${accepted.get("join")}.${authority.pin}`);
 });

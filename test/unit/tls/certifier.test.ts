@@ -78,6 +78,16 @@ test("a certificate is good for its host, its CA and its time alone", async () =
   for (const [expected, cert, key] of cases) assert.equal(await shown(cert, key), expected);
 });
 
+test("who has signed a certificate is told by the key, and what it is by what it says", async () => {
+  const host = await certifier.hostCertificate(request, fresh, week);
+  const { isSignedBy, look } = certifier;
+  assert.deepEqual([isSignedBy(host, fresh.certificate), isSignedBy(host, old.certificate)], [true, false]);
+  assert.equal(isSignedBy(cross, old.certificate), true);
+  const { name, pin, isHosts, toMs } = look(host);
+  assert.deepEqual([name, pin, isHosts, toMs], ["h1", request.pin, true, Math.floor(week.toMs / 1000) * 1000]);
+  for (const other of [server, cross, old.certificate]) assert.equal(look(other).isHosts, false);
+});
+
 test("a certificate does not outlive its CA", async () => {
   const cert = new X509Certificate(
     await certifier.hostCertificate(request, fresh, { fromMs: NOW, toMs: years.toMs + DAY }),

@@ -1,6 +1,7 @@
 // A join: which credential a host has after it, who may repeat it, and what is recorded with it.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { Fault } from "../../../../src/model/fault.ts";
 import type { HostClaim } from "../../../../src/model/input.ts";
 import { openMemoryStore } from "../../../../src/store/memory.ts";
@@ -95,6 +96,25 @@ describe("the credential of a host that joins", () => {
   });
 });
 
+describe("a join beside the removal of the host", () => {
+  test("leaves no host without a credential, in whichever order", async () => {
+    for (const token of [JOIN_TOKEN, MINE]) {
+      const lab = await openLab();
+      const { control } = lab;
+      await control.join(claim(1), JOIN_TOKEN, MINE);
+      const remove = () => control.reclaim("h1", { force: true });
+      const removed = remove();
+      await assert.rejects(control.join(claim(1), token, MINE), isFault("unavailable"));
+      await removed;
+      assert.deepEqual((await lab.snapshot()).hosts, []);
+      await assert.rejects(control.join(claim(1), JOIN_TOKEN, MINE), isFault("host-reclaimed"));
+      const other = "another-one-0123456789abcdef0123456789";
+      await Promise.all([control.join(claim(1), JOIN_TOKEN, other), remove()]);
+      assert.deepEqual((await lab.snapshot()).hosts, []);
+    }
+  });
+});
+
 describe("what is recorded with a join", () => {
   test("the host's prefixes and boot, when they are other ones", async () => {
     const store = openMemoryStore({ cluster: "lab" });
@@ -132,6 +152,22 @@ describe("what is recorded with a join", () => {
     assert.deepEqual(await states(), before);
     await control.join(claim(1), JOIN_TOKEN);
     assert.deepEqual(await states(), ["h2 suspect", "h1 suspect"]);
+  });
+
+  test("a join that is refused takes nothing of a removal that is on its way to the disk", async () => {
+    const store = openMemoryStore({ cluster: "lab" });
+    const { control } = await openLab(store);
+    for (const n of [1, 2]) await control.join(claim(n), JOIN_TOKEN);
+    const commit = store.commit.bind(store);
+    store.commit = (...what) => setImmediate().then(() => commit(...what));
+    const refused = control.join(claim(3, { underlay: "no address" }), JOIN_TOKEN);
+    await Promise.all([control.reclaim("h1", { force: true }), assert.rejects(refused)]);
+    await control.reclaim("h2", { force: true });
+    assert.deepEqual(
+      (await control.status()).hosts.map(({ host, state }) => `${host} ${state}`),
+      ["h1 reclaimed", "h2 reclaimed"],
+    );
+    assert.match(store.secret("departures") ?? "", /"h1".*"h2"/);
   });
 
   test("another machine in its name is told of until the host joins again", async () => {

@@ -333,6 +333,19 @@ test("without groups of the provider a user has to be there, and is whoever logs
   await logins.loginVouched(anna, "10.0.0.1");
 });
 
+test("nobody becomes a user that is a program's, with tokens alone, until they have ended", async () => {
+  const { logins, put, time } = await withAlice();
+  await put("anna");
+  const admin = { identity: { role: "admin" }, credential: "server", from: "unix" } as const;
+  await logins.createToken(admin, { name: "ci", user: "anna", expiresInSeconds: 60 });
+  await assert.rejects(logins.loginVouched(anna, "10.0.0.1"), isFault("forbidden", /has tokens here/));
+  time.now += 61_000;
+  await logins.loginVouched(anna, "10.0.0.1");
+  // A person's tokens are its own.
+  await logins.createToken(admin, { name: "laptop", user: "anna" });
+  await logins.loginVouched(anna, "10.0.0.1");
+});
+
 test("nobody becomes a user with a password here by taking its name at the provider", async () => {
   const { control, logins } = await withAlice();
   const before = control.revision;
