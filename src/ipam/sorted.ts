@@ -87,3 +87,30 @@ export function lastWhere(length: number, isSo: (n: number) => boolean): number 
   }
   return low - 1;
 }
+
+/** All of several ascending streams, in ascending order, each text once. */
+export function* merged(streams: readonly Iterable<string>[]): Generator<string> {
+  const [first, second] = streams;
+  if (first === undefined) return;
+  if (second === undefined) yield* first;
+  else if (streams.length === 2) yield* mergedTwo(first, second);
+  else {
+    const half = streams.length >>> 1;
+    yield* mergedTwo(merged(streams.slice(0, half)), merged(streams.slice(half)));
+  }
+}
+
+function* mergedTwo(one: Iterable<string>, other: Iterable<string>): Generator<string> {
+  const [left, right] = [one[Symbol.iterator](), other[Symbol.iterator]()];
+  let [a, b] = [left.next(), right.next()];
+  while (a.done !== true || b.done !== true) {
+    if (b.done === true || (a.done !== true && a.value < b.value)) {
+      yield a.value;
+      a = left.next();
+    } else {
+      if (a.done !== true && a.value === b.value) a = left.next();
+      yield b.value;
+      b = right.next();
+    }
+  }
+}

@@ -33,7 +33,7 @@ export const LOCKS = ["use", "manage", "admin", "all"] as const;
 export type Lock = (typeof LOCKS)[number];
 export const LockLevel = oneOf(LOCKS, "What nobody may do with it until it is unlocked; use and all: anything.");
 
-export type Holder = "owner" | "group" | "other";
+type Holder = "owner" | "group" | "other";
 const FIRST_OF = { owner: 0, group: 3, other: 6 } as const satisfies Record<Holder, number>;
 
 /** Whether the mode gives the right to the owner, the group, or others. */

@@ -2,9 +2,10 @@
 // about a verb is in verbs.ts.
 import { Fault } from "../../model/fault.ts";
 import { type Narrowing, lets } from "../../model/narrowing.ts";
-import type { AclKind, Holder, Right } from "../../model/rights.ts";
+import type { Access, AclKind, Right } from "../../model/rights.ts";
 import { RIGHTS, modeGives } from "../../model/rights.ts";
 import type { AclRule, Resource } from "../../model/resource.ts";
+import { clustersOf, groupOf } from "../state/audience.ts";
 import type { Principal } from "../state/principal.ts";
 import { type View, get, listOf } from "../state/view.ts";
 
@@ -47,8 +48,7 @@ export function isSubject(subject: AclRule["spec"]["subject"], user: string, gro
 export function hasRight(principal: Principal, right: Right, resource: Resource): boolean {
   const { access, kind } = resource;
   if (principal.narrowing !== undefined && !lets(principal.narrowing, right, networkOf(resource))) return false;
-  if (access !== undefined && holdersOf(principal, access).some((holder) => modeGives(access.mode, holder, right)))
-    return true;
+  if (access !== undefined && isGivenByMode(principal, access, right)) return true;
   return principal.rules.some(
     ({ rights, resource: selector }) =>
       rights.includes(right) && selector.kinds.includes(kind as AclKind) && selects(selector, resource),
@@ -79,17 +79,12 @@ function networkOf({ kind, name, spec }: Resource): string | undefined {
   return kind === "template" ? undefined : (spec as { readonly network?: string }).network;
 }
 
-/** As what the user counts for a resource; each of them may give a right. */
-function holdersOf({ user, groups }: Principal, { owner, group }: NonNullable<Resource["access"]>): readonly Holder[] {
-  const isOwner = owner === user;
-  const isMember = group !== undefined && groups.has(group);
-  if (isOwner) return isMember ? OWNER_AND_MEMBER : OWNER;
-  return isMember ? MEMBER : OTHER;
+/** Whether it is given to the owner, the group or others, as the user is one of them. */
+function isGivenByMode({ user, groups }: Principal, { owner, group, mode }: Access, right: Right): boolean {
+  if (modeGives(mode, "other", right)) return true;
+  if (owner === user && modeGives(mode, "owner", right)) return true;
+  return group !== undefined && groups.has(group) && modeGives(mode, "group", right);
 }
-const OWNER_AND_MEMBER: readonly Holder[] = ["owner", "group", "other"];
-const OWNER: readonly Holder[] = ["owner", "other"];
-const MEMBER: readonly Holder[] = ["group", "other"];
-const OTHER: readonly Holder[] = ["other"];
 
 /** Whether an ACL rule's selector is about the resource. */
 function selects(selector: AclRule["spec"]["resource"], resource: Resource): boolean {
@@ -97,17 +92,4 @@ function selects(selector: AclRule["spec"]["resource"], resource: Resource): boo
   if (selector.name !== undefined) return selector.name === resource.name;
   if (selector.usergroup !== undefined) return groupOf(resource) === selector.usergroup;
   return selector.hostcluster !== undefined && clustersOf(resource).includes(selector.hostcluster);
-}
-
-/** The group that a resource belongs to; a user's is its primary one, a group's itself. */
-function groupOf(resource: Resource): string | undefined {
-  if (resource.kind === "user") return resource.spec.group;
-  return resource.kind === "usergroup" ? resource.name : resource.access?.group;
-}
-
-/** Clusters of hosts that a resource names, or is. */
-function clustersOf({ kind, name, spec }: Resource): readonly string[] {
-  if (kind === "hostcluster") return [name];
-  const { clusters } = spec as { readonly clusters?: readonly string[] };
-  return clusters ?? [];
 }

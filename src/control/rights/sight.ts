@@ -2,9 +2,13 @@
 // that; an endpoint also who may use it itself, so that the leases of others stay hidden. A kind without a row is seen
 // by nobody.
 import type { Kind, Resource, ResourceOf } from "../../model/resource.ts";
-import { builtInOf } from "../../model/kinds.ts";
+import { merged } from "../../ipam/sorted.ts";
+import { builtInOf, recordOf } from "../../model/kinds.ts";
+import { ACL_KINDS, type AclKind, type Right } from "../../model/rights.ts";
+import { allNamesOf } from "../state/builtIn.ts";
+import type { Audience } from "../state/audience.ts";
 import type { Principal } from "../state/principal.ts";
-import { type Before, type View, getKey } from "../state/view.ts";
+import { type Before, type View, audiencesIn, get, getKey } from "../state/view.ts";
 import { hasRight, isSubject } from "./rights.ts";
 
 /** Whose eyes, and where other resources are looked up. */
@@ -32,6 +36,53 @@ export function isSeenBy(sight: Sight, resource: Resource): boolean {
   // Each row is under the kind whose resources it takes; of a kind without one nothing is seen.
   const row = SEEN[resource.kind] as ((sight: Sight, resource: Resource) => boolean) | undefined;
   return row?.(sight, resource) ?? false;
+}
+
+/** Kinds of which a right to one itself is what counts; the others, and endpoints, also by what they are in. */
+const OWN_RIGHTS: ReadonlySet<Kind> = new Set(ACL_KINDS.filter((kind) => kind !== "endpoint"));
+
+/** Names above `after` of all of the kind that the principal may see, and of some that it may not, in order. */
+export function namesFor(view: View, kind: Kind, principal: Principal, after: string): Iterable<string> {
+  const reach = kind === "aclrule" ? undefined : reachOf(principal, kind, "use");
+  const inside = OWN_RIGHTS.has(kind) ? [] : heldBy(view, principal);
+  if (reach === undefined || inside === undefined) return allNamesOf(view, kind, after);
+  return namesUnder(view, kind, { ...reach, audiences: [...reach.audiences, ...inside] }, after);
+}
+
+function namesUnder(view: View, kind: Kind, { audiences, names }: Reach, after: string): Iterable<string> {
+  const known = audiencesIn(view, kind);
+  const streams = [...new Set(audiences)].flatMap((each) => known.get(each)?.after(after) ?? []);
+  return merged([[...new Set(names)].filter((name) => name > after).sort(), ...streams]);
+}
+
+/** By what the principal may have the right to resources of a kind; undefined: it may have it to all. */
+function reachOf({ user, groups, rules }: Principal, kind: Kind, right: Right): Reach | undefined {
+  const audiences: Audience[] = ["other", `owner/${user}`, ...[...groups].map((group): Audience => `group/${group}`)];
+  const { builtIn } = recordOf(kind);
+  const names = [...(kind === "user" ? [user] : []), ...(builtIn === undefined ? [] : [builtIn.name])];
+  for (const { rights, resource } of rules) {
+    if (!rights.includes(right) || !resource.kinds.includes(kind as AclKind)) continue;
+    if (resource.all === true) return undefined;
+    if (resource.name !== undefined) names.push(resource.name);
+    if (resource.usergroup !== undefined) audiences.push(`group/${resource.usergroup}`);
+    if (resource.hostcluster !== undefined) audiences.push(`cluster/${resource.hostcluster}`);
+  }
+  return { audiences, names };
+}
+type Reach = { readonly audiences: readonly Audience[]; readonly names: readonly string[] };
+
+/** Audiences of what is in networks and VRFs that the principal manages; undefined: of all of them. */
+function heldBy(view: View, principal: Principal): readonly Audience[] | undefined {
+  const held: Audience[] = [];
+  for (const kind of ["network", "vrf"] as const) {
+    const reach = reachOf(principal, kind, "manage");
+    if (reach === undefined) return undefined;
+    for (const name of namesUnder(view, kind, reach, "")) {
+      const resource = get(view, kind, name);
+      if (resource !== undefined && hasRight(principal, "manage", resource)) held.push(`${kind}/${name}`);
+    }
+  }
+  return held;
 }
 
 type Row<K extends Kind> = (sight: Sight, resource: ResourceOf<K>) => boolean;

@@ -1,13 +1,13 @@
 // Resources as a viewer sees them, built-in ones too: pages in order of names, and one by its name.
-import { type Kind, recordOf } from "../../model/kinds.ts";
+import type { Kind } from "../../model/kinds.ts";
 import { labelsOf } from "../../model/labels.ts";
 import { type Selector, selects } from "../../model/selector.ts";
 import { type Resource, type ResourceOf, type Snapshot, snapshotWith } from "../../model/resource.ts";
 import type { Viewer } from "../write.ts";
-import { builtIn } from "./builtIn.ts";
-import { type View, get, listOf, namesOf } from "./view.ts";
+import { allNamesOf, builtIn } from "./builtIn.ts";
+import { type View, get } from "./view.ts";
 import { type Asking, principalOf } from "../rights/rights.ts";
-import { isSeenBy, sightOf } from "../rights/sight.ts";
+import { isSeenBy, namesFor, sightOf } from "../rights/sight.ts";
 import { bare, isVisible } from "./visibility.ts";
 
 export type Listing<K extends Kind> = {
@@ -21,24 +21,22 @@ export type Page = { readonly after?: string; readonly limit?: number; readonly 
 
 export function listingOf<K extends Kind>(view: View, kind: K, viewer: Viewer, page: Page): Listing<K> {
   const { after = "", limit = Number.POSITIVE_INFINITY, selector = [] } = page;
-  if (recordOf(kind).builtIn !== undefined) {
-    const look = lookOf(view, viewer);
-    const seen = withBuiltIn(kind, listOf(view, kind)).map(look);
-    const rest = seen
-      .filter((one) => one !== undefined)
-      .filter((item) => item.name > after && selects(selector, labelsOf(item)));
-    return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
-  }
   const look = lookOf(view, viewer);
   const items: ResourceOf<K>[] = [];
-  for (const name of namesOf(view, kind).after(after)) {
-    const item = get(view, kind, name);
+  for (const name of namesIn(view, kind, viewer, after)) {
+    const item = get(view, kind, name) ?? builtIn(kind, name);
     const seen = item === undefined || !selects(selector, labelsOf(item)) ? undefined : look(item);
     if (seen === undefined) continue;
     if (items.length === limit) return { revision: view.revision, items, hasMore: true };
     items.push(seen);
   }
   return { revision: view.revision, items, hasMore: false };
+}
+
+/** Names above `after` of all that the viewer may see, the built-in one too, in order. */
+function namesIn(view: View, kind: Kind, viewer: Viewer, after: string): Iterable<string> {
+  if (viewer.role === "user") return namesFor(view, kind, principalOf(view, viewer), after);
+  return allNamesOf(view, kind, after);
 }
 
 export function findIn<K extends Kind>(view: View, kind: K, name: string, viewer: Viewer): ResourceOf<K> | undefined {
@@ -60,13 +58,10 @@ function lookOf(view: View, viewer: Viewer): Look {
 /** Everything a user sees. */
 export function snapshotForUser(view: View, asking: Asking): Snapshot {
   const sight = sightOf(view, principalOf(view, asking));
-  return snapshotWith(view, (kind) => listOf(view, kind).filter((resource) => isSeenBy(sight, resource)));
-}
-
-/** In order of names, with the one that is built in. */
-function withBuiltIn<K extends Kind>(kind: K, written: readonly ResourceOf<K>[]): readonly ResourceOf<K>[] {
-  const name = recordOf(kind).builtIn?.name ?? "";
-  const own = written.some((one) => one.name === name) ? undefined : builtIn(kind, name);
-  const all = own === undefined ? written : [...written, own];
-  return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return snapshotWith(view, (kind) =>
+    [...namesFor(view, kind, sight.principal, "")].flatMap((name) => {
+      const resource = get(view, kind, name);
+      return resource !== undefined && isSeenBy(sight, resource) ? [resource] : [];
+    }),
+  );
 }

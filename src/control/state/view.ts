@@ -8,6 +8,7 @@ import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import type { OwnedQuota } from "../../model/quota.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Host, Key, Kind, Move, Resource, ResourceOf, Vtep } from "../../model/resource.ts";
+import { type Audiences, indexAudiences, sortedNames } from "./audience.ts";
 import { type Owned, indexOwned } from "./owned.ts";
 import type { Principal } from "./principal.ts";
 import { peersIn } from "../../model/group.ts";
@@ -67,6 +68,8 @@ export type View = NetworkIndexes & {
   readonly lists: Map<Kind, readonly Resource[]>;
   /** Names in order, of kinds that were listed in pages. */
   readonly names: Map<Kind, Sorted<string>>;
+  /** Whom resources concern, of kinds that a user has listed. */
+  readonly audiences: Map<Kind, Audiences>;
 } & Maps;
 type Maps = { readonly [K in Kind]: Map<string, ResourceOf<K>> };
 
@@ -96,6 +99,7 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     leases: new Map(),
     lists: new Map(),
     names: new Map(),
+    audiences: new Map(),
   };
   for (const resource of resources) index(view, resource, true);
   return view;
@@ -127,11 +131,22 @@ export function listOf<K extends Kind>(view: View, kind: K): readonly ResourceOf
 export function namesOf(view: View, kind: Kind): Sorted<string> {
   let names = view.names.get(kind);
   if (names === undefined) {
-    names = new Sorted<string>((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    names = sortedNames();
     for (const name of [...mapOf(view, kind).keys()].sort()) names.add(name);
     view.names.set(kind, names);
   }
   return names;
+}
+
+/** Whom the resources of a kind concern. Made when a user first asks, and kept from then on, as the names are. */
+export function audiencesIn(view: View, kind: Kind): Audiences {
+  let audiences = view.audiences.get(kind);
+  if (audiences === undefined) {
+    audiences = new Map();
+    for (const resource of mapOf(view, kind).values()) indexAudiences(audiences, resource, true);
+    view.audiences.set(kind, audiences);
+  }
+  return audiences;
 }
 
 export function hostsInOrder(view: View): Host[] {
@@ -206,6 +221,8 @@ function index(view: View, resource: Resource, enters: boolean): void {
   view.lists.delete(kind);
   const names = view.names.get(kind);
   if (names !== undefined) include(names, name, enters);
+  const audiences = view.audiences.get(kind);
+  if (audiences !== undefined) indexAudiences(audiences, resource, enters);
   own(mapOf(view, kind), name, resource, enters);
   for (const indexOf of INDEXES_OF.get(kind) ?? []) indexOf(view, resource, enters);
 }

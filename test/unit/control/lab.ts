@@ -188,6 +188,6 @@ export function dump(view: View): object {
     if (Symbol.iterator in value && !Array.isArray(value)) return [...(value as Iterable<unknown>)];
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
   };
-  const { lists: _, names: __, leases: ___, ...rest } = view;
+  const { lists: _, names: __, leases: ___, audiences: ____, ...rest } = view;
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, plain(value)]));
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Sorted } from "../../../src/ipam/sorted.ts";
+import { Sorted, merged } from "../../../src/ipam/sorted.ts";
 
 test("adding and deleting anything: order, first and neighbours as in a plain array", () => {
   const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(2000)), { maxLength: 3000, size: "max" });
@@ -64,4 +64,13 @@ test("what compares as the same takes the place of what was there", () => {
   sorted.delete({ key: 2, text: "whatever" });
   sorted.delete({ key: 4, text: "not there" });
   assert.deepEqual([sorted.size, sorted.atOrBelow({ key: 2, text: "" })?.key], [2, 1]);
+});
+
+test("streams that are merged: each text once, in order", () => {
+  const stream = fc.uniqueArray(fc.constantFrom("a", "b", "c", "d", "e", "f")).map((texts) => texts.sort());
+  fc.assert(
+    fc.property(fc.array(stream, { maxLength: 6 }), (streams) =>
+      assert.deepEqual([...merged(streams)], [...new Set(streams.flat())].sort()),
+    ),
+  );
 });
