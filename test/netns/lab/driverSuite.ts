@@ -5,6 +5,7 @@ import { DRIVERS, type Driver } from "../../../src/model/driver.ts";
 import { type Cluster, type Json, type Workload, must, until } from "./cluster.ts";
 import * as frames from "./frames.ts";
 import { Interface } from "./interface.ts";
+import { type Leaving, leaving } from "./leaving.ts";
 import { echoes, stream } from "./sockets.ts";
 
 export type Station = Workload & { readonly wire: Interface };
@@ -316,6 +317,24 @@ export function driverSuite(scene: DriverScene, mtu: number): void {
       for (const from of [far, near])
         for (const to of scene.of(`${network}-g`).addresses) await cluster.reaches(from, to);
     });
+  });
+
+  test("no frame leaves for another host with a packet mark, also of an endpoint with groups", async () => {
+    for (const network of tested) {
+      const [from, , far] = stationsOf(scene, network);
+      const pings = async () => {
+        for (const to of [far, scene.of(`${network}-g`)])
+          for (const ip of to.addresses) await cluster.reaches(from, ip, 2);
+      };
+      let there: Leaving | undefined;
+      const here = await leaving(await scene.spaceOf("h1", network), async () => {
+        there = await leaving(await scene.spaceOf("h2", network), pings);
+      });
+      for (const seen of [here, there]) {
+        assert(seen !== undefined && seen.frames >= 8, `${network}: ${seen?.frames} frames`);
+        assert.equal(seen.marked, 0, `${network}: of ${seen.frames} frames`);
+      }
+    }
   });
 
   test("a limit holds, on one host and across, for both families", async () => {
