@@ -130,16 +130,16 @@ function openApiRoute(routes: readonly Route[], version: string): Route {
 
 /** Who asks, and by what it proves that: known or refused when `prove` is called. */
 type Proof = { readonly shown: Shown; readonly from: string; readonly prove: () => Caller };
-type Gate = (request: FastifyRequest, mayConvert?: boolean) => Proof;
+type Gate = (request: FastifyRequest) => Proof;
 
 function gateOf(control: Control, { clock, certificateOf: of, isLocal }: ApiOptions): Gate {
-  return ({ raw, headers, ip }, mayConvert) => {
+  return ({ raw, headers, ip }) => {
     // Of a connection that has just ended nothing is known: that it has no address does not make it the socket's.
     const from = isLocal?.(raw) === true ? "unix" : (ip ?? "unknown");
     const certificate = of === undefined ? certificateOf(raw, control.authority) : of(raw);
     const token = tokenIn(headers.authorization);
     const shown = defined({ token, certificate });
-    return { shown, from, prove: () => callerOf(control, { ...shown, from }, clock.nowMs(), mayConvert) };
+    return { shown, from, prove: () => callerOf(control, { ...shown, from }, clock.nowMs()) };
   };
 }
 
@@ -151,11 +151,11 @@ function register(app: FastifyInstance, control: Control, gate: Gate, route: Rou
     url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
     ...(route.bodyLimit === undefined ? {} : { bodyLimit: route.bodyLimit }),
     onRequest: (request, _, done) => {
-      if (route.access !== "open") callers.set(request, proved(control, gate(request, route.mayConvert), route));
+      if (route.access !== "open") callers.set(request, proved(control, gate(request), route));
       done();
     },
     handler: async (request, reply) => {
-      const proof = gate(request, route.mayConvert);
+      const proof = gate(request);
       const nobody: Caller = { identity: { role: "nobody" }, credential: "none", from: proof.from };
       const call = callOf(request, callers.get(request) ?? nobody, proof);
       try {

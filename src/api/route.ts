@@ -68,8 +68,6 @@ type Described = {
   readonly bodyLimit?: number;
   /** The body is not waited for: what answers reads it as it comes. */
   readonly isOpenEnded?: true;
-  /** A host may show the credential of an earlier build, to replace it. */
-  readonly mayConvert?: true;
   /** Schemas of good answers by status. */
   readonly answers: Readonly<Record<number, SchemaName | { readonly type: string }>>;
 };

@@ -56,27 +56,13 @@ function shownAs(
   return { host, pin, toMs, isHosts, issuer, ...defined({ doubt }) };
 }
 
-/**
- * Who asks. A token counts before a certificate, because a host that joins anew may still show an old one. With
- * `mayConvert` a host may show the token of an earlier build.
- */
+/** Who asks. A token counts before a certificate, because a host that joins anew may still show an old one. */
 export function callerOf(
   control: Control,
   { token, certificate, from }: Shown & { readonly from: string },
   nowMs: number,
-  mayConvert = false,
 ): Caller {
-  if (token !== undefined || certificate === undefined) {
-    const caller = control.caller(token, from);
-    const { identity } = caller;
-    // A control plane without a CA has given hosts tokens.
-    if (identity.role !== "host" || mayConvert || control.authority === undefined) return caller;
-    throw new Fault("token-wrong", {
-      what: `host "${identity.host}" shows the token of an earlier build`,
-      why: "hosts prove who they are with a certificate",
-      fix: "restart its agent, as a build of this version",
-    });
-  }
+  if (token !== undefined || certificate === undefined) return control.caller(token, from);
   checkCertificate(certificate, nowMs);
   const identity = control.identify(credentialOfKey(certificate.pin));
   if (identity.role === "host" && identity.host === certificate.host)

@@ -7,11 +7,12 @@
 //
 // A refusal leads to the other one only if the host has it, and no refusal is for good: clocks and CAs are set right,
 // and a person brings another token. Whoever joins waits longer after each refusal.
-import { X509Certificate } from "node:crypto";
 import { attemptOf } from "../files/files.ts";
 import type { Reason } from "../model/fault.ts";
-import { certificatesIn, type JoinToken, pinOfPem } from "../tls/names.ts";
+import type { Certifier } from "../tls/certifier.ts";
 import { pinOfPrivate } from "../tls/key.ts";
+import { look } from "../tls/look.ts";
+import { certificatesIn, type JoinToken, pinOfPem } from "../tls/names.ts";
 import type { Shown, Trust } from "./tls.ts";
 
 /** What a server gave: PEM texts. `ca` are the CAs to trust from then on, first the one that signed. */
@@ -22,14 +23,22 @@ type Start = {
   readonly given?: HostCertificate;
   /** What there is to join with now; throws a Fault `token-wrong` if there is nothing. */
   readonly joinToken: () => JoinToken;
-  /** The credential of an earlier build, to be replaced by the key. */
-  readonly earlier?: string;
   /** Whom to trust before the host has joined; the join token names it, too. */
   readonly trust?: Trust;
+  /** What reads certificates, and makes requests for them. Default: the real one. */
+  readonly certifier?: Pick<Certifier, "look" | "requestFor">;
 };
 
 /** The part of a certificate's life after which the host asks for the next one. */
 const RENEW_AFTER = 2 / 3;
+/** The part by which the clock may be set back since without anything to do. */
+const BACK = 1 / 10;
+
+/** Loaded when a certificate is due: agents start without it. */
+const CERTIFIER: Pick<Certifier, "look" | "requestFor"> = {
+  look,
+  requestFor: async (...of) => (await import("../tls/certifier.ts")).requestFor(...of),
+};
 
 /** Whether the server does not believe the host, or the host not the server. Other refusals are about what is asked. */
 export function isDisbelief(reason: Reason): boolean {
@@ -45,8 +54,9 @@ export function proofAfter(proof: Proof, reason: Reason, has: Readonly<Record<Pr
 export class HostCredential {
   readonly #start: Start;
   #key: string;
-  #earlier: string | undefined;
   #given: HostCertificate | undefined;
+  readonly #certifier: Pick<Certifier, "look" | "requestFor">;
+  /** When it need not be renewed, by this host's clock, which may be wrong. */
   #span: { readonly fromMs: number; readonly toMs: number } | undefined;
   #proof: Proof = "token";
   /** The server or the host has refused the other since the last certificate: the host joins before its time. */
@@ -57,8 +67,10 @@ export class HostCredential {
   constructor(start: Start) {
     this.#start = start;
     this.#key = start.key;
-    this.#earlier = start.earlier;
-    if (start.given !== undefined) this.take(start.given);
+    this.#certifier = start.certifier ?? CERTIFIER;
+    if (start.given === undefined) return;
+    const { fromMs, toMs } = this.#certifier.look(start.given.certificate);
+    this.#have(start.given, { fromMs, toMs: fromMs + (toMs - fromMs) * RENEW_AFTER });
   }
 
   get key(): string {
@@ -74,7 +86,7 @@ export class HostCredential {
 
   /** What goes with a request beside TLS. Throws a Fault `token-wrong` if there is no token to join with. */
   bearer(proof: Proof): string | undefined {
-    return proof === "certificate" ? undefined : (this.#earlier ?? this.#start.joinToken().secret);
+    return proof === "certificate" ? undefined : this.#start.joinToken().secret;
   }
 
   tls(proof: Proof): { readonly trust: Trust; readonly shown?: Shown } {
@@ -92,28 +104,31 @@ export class HostCredential {
     const span = this.#span;
     if (span === undefined || this.#isDoubted) return true;
     if (this.#signer !== undefined && this.#signer !== this.#issuer) return true;
-    return nowMs >= span.fromMs + (span.toMs - span.fromMs) * RENEW_AFTER;
+    return nowMs < span.fromMs || nowMs >= span.toMs;
   }
 
   async request(host: string): Promise<string> {
-    const { requestFor } = await import("../tls/certifier.ts");
-    return requestFor(host, this.#key);
+    return this.#certifier.requestFor(host, this.#key);
   }
 
-  take(given: HostCertificate): void {
-    const { validFromDate, validToDate } = new X509Certificate(given.certificate);
+  /** Counted from now: what the server's clock said when it made the certificate may be another time. */
+  take(given: HostCertificate, nowMs: number): void {
+    const { fromMs, toMs } = this.#certifier.look(given.certificate);
+    const lifeMs = toMs - fromMs;
+    this.#have(given, { fromMs: nowMs - lifeMs * BACK, toMs: nowMs + lifeMs * RENEW_AFTER });
+  }
+
+  #have(given: HostCertificate, span: { readonly fromMs: number; readonly toMs: number }): void {
     this.#given = given;
-    this.#span = { fromMs: validFromDate.getTime(), toMs: validToDate.getTime() };
+    this.#span = span;
     this.#proof = "certificate";
     this.#isDoubted = false;
-    this.#earlier = undefined;
   }
 
   /** A request by `proof` was refused. A late answer to what is no longer tried says nothing. */
   refused(proof: Proof, reason: Reason): void {
     if (proof !== this.#proof || !isDisbelief(reason)) return;
     this.#isDoubted = true;
-    if (proof === "token") this.#earlier = undefined;
     const token = attemptOf(() => this.#start.joinToken()) !== undefined;
     this.#proof = proofAfter(proof, reason, { certificate: this.#given !== undefined, token });
   }
@@ -127,14 +142,13 @@ export class HostCredential {
     this.#key = key;
     this.#given = undefined;
     this.#span = undefined;
-    this.#earlier = undefined;
     this.#proof = "token";
     this.#isDoubted = false;
   }
 
   get #issuer(): string | undefined {
     const [first] = certificatesIn(this.#given?.ca ?? "");
-    return first === undefined ? undefined : pinOfPem(first);
+    return first === undefined ? undefined : this.#certifier.look(first).pin;
   }
 }
 

@@ -38,7 +38,7 @@ export function httpTransport({ url, credential, clock }: Place): HttpTransport 
         const joined = await asking(credential.proof)<Joined>("POST", `${pathOf("host", host)}/join`, { body });
         const { certificate, ca } = joined;
         if (certificate === undefined || ca === undefined) return joined;
-        credential.take({ certificate, ca });
+        credential.take({ certificate, ca }, clock.nowMs());
         http.renew();
         claims.renew();
         return joined;

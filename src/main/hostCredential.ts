@@ -29,10 +29,9 @@ export function hostCredential(disk: Disk, host: string, told: Told): HostCreden
   const saved = disk.certificate();
   const given = saved !== undefined && attemptOf(() => isFor(saved, key)) === true ? saved : undefined;
   const joinToken = () => tokenIn(told["join-token-file"], host, pin);
-  const isKnown = identity?.key !== undefined || (identity?.token !== undefined && pin !== undefined);
-  if (given === undefined && !isKnown) joinToken();
+  if (given === undefined && identity === undefined) joinToken();
   const trust = pin === undefined ? undefined : { pin };
-  return new HostCredential({ key, joinToken, ...defined({ given, earlier: identity?.token, trust }) });
+  return new HostCredential({ key, joinToken, ...defined({ given, trust }) });
 }
 
 type Joined = { readonly host: string; readonly cluster: string };

@@ -40,6 +40,7 @@ export type Certifier = {
   readonly readRequest: (text: string) => Promise<CertificateRequest>;
   readonly hostCertificate: typeof hostCertificate;
   readonly serverCertificate: typeof serverCertificate;
+  readonly requestFor: typeof requestFor;
   readonly look: typeof look;
   readonly isSignedBy: typeof isSignedBy;
 };

@@ -21,8 +21,8 @@ export const STATE_FILES = [
 ] as const;
 type StateFile = (typeof STATE_FILES)[number];
 
-/** The host's private key, and the cluster that knows it. `token`: the credential that an earlier build had. */
-type Identity = { readonly host: string; readonly cluster: string; readonly key?: string; readonly token?: string };
+/** The host's private key, and the cluster that knows it. */
+type Identity = { readonly host: string; readonly cluster: string; readonly key: string };
 type Proposal = { readonly key?: string };
 
 /** Functions that save throw a Fault `unavailable` if the disk refuses it; the file is unchanged then. */

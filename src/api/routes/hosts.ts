@@ -17,7 +17,6 @@ export function hostRoutes({ control }: Parts): Route[] {
       summary:
         "Claims a host's name with a join token, or confirms it with the host's certificate; gives the next one.",
       access: "any",
-      mayConvert: true,
       body: "JoinRequest",
       answers: { 200: "Joined" },
       async handle(call) {

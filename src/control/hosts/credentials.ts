@@ -108,10 +108,6 @@ export function credentialOfKey(pin: string): string {
   return `key ${pin}`;
 }
 
-export function isKey(credential: string | undefined): boolean {
-  return credential?.startsWith("key ") === true;
-}
-
 export function roleSecret(role: Role, token: string): Secret {
   return { key: `token/${role}`, value: digestOf(token) };
 }

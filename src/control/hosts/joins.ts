@@ -3,7 +3,7 @@
 import type { HostClaim } from "../../model/input.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Host } from "../../model/resource.ts";
-import { hostSecret, isKey } from "./credentials.ts";
+import { hostSecret } from "./credentials.ts";
 import { prefixSecret } from "./prefixes.ts";
 import type { Parts } from "../parts.ts";
 import { type Caller, type Identity, SERVER, type Write } from "../write.ts";
@@ -30,15 +30,12 @@ export async function joinWith(
   if (by.role === "user")
     throw new Fault("forbidden", { what: `user "${by.user}" cannot join a host`, fix: "use the join token" });
   if (proposed !== undefined) credentials.refuseDeparted(proposed);
-  const shown = ownOf(parts, by, claim.host, { token, proposed });
-  // A host may replace the token of an earlier build by a key.
-  const isReplaced = by.role === "host" && isKey(proposed) && !isKey(token);
-  const own = isReplaced ? undefined : shown;
+  const own = ownOf(parts, by, claim.host, { token, proposed });
   const given = own ?? proposed ?? parts.entropy.token();
   const write: Write = {
     verb: "join",
     claim,
-    by: shown === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
+    by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
   };
   // Checked at the time of the decision: earlier requests of the same turn are decided before.
   const holds = () => {

@@ -20,10 +20,10 @@ async function issued(): Promise<HostCertificate> {
   return { certificate: await hostCertificate(request, ca, span), ca: ca.certificate };
 }
 
-function hostWith(given: HostCertificate | undefined, first: JoinToken | undefined, earlier?: string) {
+function hostWith(given: HostCertificate | undefined, first: JoinToken | undefined) {
   const file = { token: first };
   const joinToken = () => file.token ?? lacking();
-  const more = { ...(given === undefined ? {} : { given }), ...(earlier === undefined ? {} : { earlier }) };
+  const more = given === undefined ? {} : { given };
   return { file, credential: new HostCredential({ key, joinToken, ...more }) };
 }
 
@@ -58,7 +58,7 @@ test("a new host joins with its token, however often that is refused, and then w
   file.token = { secret: "new", pin: PIN };
   assert.equal(credential.bearer("token"), "new");
   const given = await issued();
-  credential.take(given);
+  credential.take(given, nowMs);
   assert.deepEqual([credential.proof, credential.bearer("certificate")], ["certificate", undefined]);
   assert.deepEqual(credential.tls("certificate"), {
     trust: { ca: given.ca },
@@ -86,7 +86,7 @@ test("refused, the certificate and the token are tried in turn until one is take
       assert.deepEqual(credential.tls(credential.proof).trust, { ca: given.ca });
     }
     const next = await issued();
-    credential.take(next);
+    credential.take(next, nowMs);
     assert.deepEqual([credential.proof, credential.isDue(nowMs)], ["certificate", false]);
     assert.notEqual(pinOfPem(next.ca), pinOfPem(given.ca));
     assert.deepEqual(credential.tls("certificate").trust, { ca: next.ca });
@@ -108,9 +108,32 @@ test("without a token a refused certificate is shown again, and a token that com
   assert.equal(credential.proof, "certificate");
 });
 
-test("what an earlier build had is tried once; then the join token", () => {
-  const { credential } = hostWith(undefined, { secret: "s", pin: PIN }, "earlier");
-  assert.equal(credential.bearer("token"), "earlier");
-  credential.refused("token", "token-wrong");
-  assert.equal(credential.bearer("token"), "s");
+test("a certificate is renewed at two thirds of its life, whatever the clocks say", async () => {
+  const { credential, given, hours } = await hostOf(undefined);
+  // Saved: by what it says. A clock of before it was made is wrong, or was.
+  for (const [atMs, isDue] of [
+    [nowMs, false],
+    [nowMs + hours(111), false],
+    [nowMs + hours(112), true],
+    [nowMs - hours(1), true],
+  ] as const)
+    assert.equal(credential.isDue(atMs), isDue, `${atMs - nowMs}`);
+  // Taken: from then on, by a clock that is right, a year ahead, a year behind.
+  for (const wrong of [0, 365 * DAY, -365 * DAY]) {
+    credential.take(given, nowMs + wrong);
+    for (const [at, isDue] of [
+      [0, false],
+      [111, false],
+      [112, true],
+      [-16, false],
+      // Set back since: its end would come unseen.
+      [-17, true],
+    ] as const)
+      assert.equal(credential.isDue(nowMs + wrong + hours(at)), isDue, `${wrong} ${at}`);
+  }
 });
+
+async function hostOf(token: JoinToken | undefined) {
+  const given = await issued();
+  return { ...hostWith(given, token), given, hours: (n: number) => n * 3_600_000 };
+}

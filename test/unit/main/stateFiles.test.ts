@@ -22,7 +22,7 @@ function folder(t: TestContext): string {
 function agentIn(directory: string): void {
   const disk = openDisk(directory, realFiles);
   disk.proposal(() => "p".repeat(43));
-  disk.saveIdentity({ host: "h1", cluster: "c", token: "p".repeat(43) });
+  disk.saveIdentity({ host: "h1", cluster: "c", key: "p".repeat(43) });
   disk.saveBlockLease({});
   fileJournal(disk.journalPath, "boot", realFiles).close();
 }
