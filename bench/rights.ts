@@ -80,7 +80,13 @@ function principalAnew(view: View, user: string): Principal {
   const { group = "", groups: others = [] } = get(view, "user", user)?.spec ?? {};
   const groups = new Set([group, ...others]);
   const rules = listOf(view, "aclrule").map(({ spec }) => spec);
-  return { user, group, groups, rules: rules.filter(({ subject }) => isSubject(subject, user, groups)) };
+  return {
+    user,
+    group,
+    groups,
+    rules: rules.filter(({ subject }) => isSubject(subject, user, groups)),
+    hosts: new Map(),
+  };
 }
 
 /** In turns; `floor` is what a request costs that lists nothing. */

@@ -39,7 +39,11 @@ const Patience = {
 const Count = Type.Integer({ minimum: 0 });
 
 /** What kinds that are owned have besides. */
-const OWNED = { access: optional(Access), lock: optional(LockLevel) };
+const OWNED = {
+  access: optional(Access),
+  lock: optional(LockLevel),
+  lockedBy: optional(Text("The user who has locked it. Absent: an administrator.")),
+};
 
 function envelope(kind: Kind) {
   return strictObject({

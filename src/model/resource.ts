@@ -20,6 +20,8 @@ type Resources = {
     readonly access?: Access;
     /** As `access`. */
     readonly lock?: Lock;
+    /** The user who has locked it; absent: an administrator. */
+    readonly lockedBy?: string;
   };
 };
 export type ResourceOf<K extends Kind> = Resources[K];

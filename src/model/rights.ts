@@ -11,8 +11,17 @@ export type Right = (typeof RIGHTS)[number];
 const MODE_TEXT = /^[u-][m-][a-][u-][m-][a-][u-][m-][a-]$/;
 /** By their octal digit: use 4, manage 2, admin 1. */
 const TRIADS = ["---", "--a", "-m-", "-ma", "u--", "u-a", "um-", "uma"] as const;
-/** What its owner may do with what a user makes: use and manage it. */
+/** What its owner may do with what a user gets: use and manage it. */
 export const NEW_MODE = "um-------";
+
+/**
+ * With what a user makes. Of a network of one's own one says everything when one makes it, and so afterwards; of a
+ * reservation the network decides that it is from.
+ */
+export function newMode(kind: string, spec: { readonly reservedFrom?: string }): string {
+  const isAll = kind === "template" || (kind === "network" && spec.reservedFrom === undefined);
+  return isAll ? "uma------" : NEW_MODE;
+}
 
 /** The administrators', for everybody to use. */
 export const FOR_ALL = { mode: "------u--" };

@@ -1,4 +1,5 @@
 // Values of a template's inputs, and paths of what they set. Pure; knows which fields a network has by its schema.
+import { isDeepStrictEqual } from "node:util";
 import type { TSchema } from "typebox";
 import { formatCidr, formatIp, parseCidr, parseIp } from "./address.ts";
 import { Fault } from "./fault.ts";
@@ -83,13 +84,15 @@ export function checkField(path: string, where: string, isWhole: boolean): void 
   throw invalid(where, "a field of a network", path, "see the fields in GET /openapi.json, like mtu or ranges.gateway");
 }
 
+type FieldIn = { readonly path: string; readonly field: string; readonly value: unknown };
+
 /** Every field that the value has, as `ranges[0].gateway` and without its indexes. */
-function fieldsIn(value: unknown, at = "", plain = ""): { readonly path: string; readonly field: string }[] {
+function fieldsIn(value: unknown, at = "", plain = ""): FieldIn[] {
   if (Array.isArray(value)) return value.flatMap((each, i) => fieldsIn(each, `${at}[${i}]`, plain));
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, each]) => {
     const [path, field] = [at, plain].map((before) => (before === "" ? key : `${before}.${key}`));
-    return [{ path: path ?? key, field: field ?? key }, ...fieldsIn(each, path, field)];
+    return [{ path: path ?? key, field: field ?? key, value: each }, ...fieldsIn(each, path, field)];
   });
 }
 
@@ -102,6 +105,35 @@ export function checkRestricted(name: string, { restricted = [] }: TemplateSpec,
     where: `network.${met.path}`,
     why: "only who may administer the template gives it",
     fix: "leave it out, or ask the template's owner",
+  });
+}
+
+/** What a put comes to restrict in a network: left out, it stays. */
+export function restrictedFields(
+  { restricted: given }: Pick<NetworkInput, "restricted">,
+  before: readonly string[] | undefined,
+): readonly string[] | undefined {
+  for (const [i, field] of (given ?? []).entries()) checkField(field, `spec.restricted[${i}]`, false);
+  const restricted = given ?? before ?? [];
+  return restricted.length === 0 ? undefined : restricted;
+}
+
+/** Whether one of the restrictions is about the field, something in it, or what it is in. */
+export function isRestricted(restricted: readonly string[], path: string): boolean {
+  const field = path.replaceAll(/\[\d{1,3}\]/g, "");
+  return restricted.some(
+    (each) => restricts(each, field) || field.startsWith(`${each}.`) || each.startsWith(`${field}.`),
+  );
+}
+
+/** Restrictions whose fields are not the same in both. */
+export function changedWithin(restricted: readonly string[], before: object | undefined, after: object): string[] {
+  const [old, now] = [before, after].map((part) => fieldsIn(part));
+  return restricted.filter((each) => {
+    const [had, has] = [old, now].map((fields) =>
+      fields?.filter(({ field }) => restricts(each, field)).map(({ path, value }) => [path, value]),
+    );
+    return !isDeepStrictEqual(had, has);
   });
 }
 

@@ -129,7 +129,7 @@ function itemOf(value: unknown, where: string): Item {
   return { kind, name, spec: spec ?? {} };
 }
 
-const ADDED = ["uid", "revision", "access", "lock"];
+const ADDED = ["uid", "revision", "access", "lock", "lockedBy"];
 
 function shapeless(where: string, why: string): Fault {
   return misuse(where, "the file cannot be applied", "correct the file; see examples/", why);

@@ -69,13 +69,13 @@ export function rightsColumns<K extends Kind>(kind: K): readonly Column<Resource
 }
 
 /** Lines for show; none for what is the administrators' and not locked. */
-export function rightsText(io: Io, { access, lock }: Resource): string {
+export function rightsText(io: Io, { access, lock, lockedBy }: Resource): string {
   if (access === undefined && lock === undefined) return "";
   return fields(io, [
     ["Owner", access?.owner],
     ["User group", access?.group],
     ["Mode", access?.mode],
-    ["Lock", lock],
+    ["Lock", lock && `${lock}, by ${lockedBy ?? "an administrator"}`],
   ]);
 }
 

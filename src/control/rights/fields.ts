@@ -2,14 +2,16 @@
 // nobody forgets to ask whether a new one reaches beyond its network.
 import { isDeepStrictEqual } from "node:util";
 import type { InputOf, Kind, SpecOf, WritableKind } from "../../model/kinds.ts";
+import type { TemplateSpec } from "../../model/kinds/template.ts";
 import type { Right } from "../../model/rights.ts";
+import { changedWithin, isRestricted } from "../../model/template.ts";
 
 /**
  * manage: whoever manages the resource. admin: whoever has admin of it, and who makes it. cluster: it reaches hosts,
  * what is outside of them, or networks of others, so it takes admin of the clusters of hosts; who makes the resource
- * needs that, too.
+ * needs that, too. restricted: its template keeps it; admin of the clusters of hosts.
  */
-type Level = Exclude<Right, "use"> | "cluster";
+type Level = Exclude<Right, "use"> | "cluster" | "restricted";
 type Levels<K extends WritableKind> = { readonly [F in keyof (SpecOf<K> & InputOf<K>)]-?: Level };
 
 const RANGE_LEVELS: { readonly [F in keyof NonNullable<SpecOf<"network">["ranges"]>[number]]-?: Level } = {
@@ -79,6 +81,8 @@ const FIELD_LEVELS: { readonly [K in WritableKind]: Levels<K> } = {
     spoofing: "cluster",
     clusters: "cluster",
     clusterHosts: "cluster",
+    // Its own and those of its template: see restrictedChanges().
+    restricted: "cluster",
     labels: "manage",
     description: "manage",
   },
@@ -111,7 +115,7 @@ const FIELD_LEVELS: { readonly [K in WritableKind]: Levels<K> } = {
   physicalnetwork: { vlans: "cluster", mtu: "cluster", description: "manage" },
   securitygroup: { rules: "manage", keepFlows: "manage", commits: "manage", description: "manage" },
   // Its network is looked into: see changedFields().
-  template: { network: "manage", inputs: "manage", restricted: "manage", labels: "manage", description: "manage" },
+  template: { network: "manage", inputs: "manage", restricted: "admin", labels: "manage", description: "manage" },
   user: { group: "manage", groups: "manage", enabled: "manage", quota: "admin", description: "manage" },
   hostcluster: { hosts: "cluster", selector: "cluster", description: "manage" },
   usergroup: { quota: "admin", description: "manage" },
@@ -123,12 +127,34 @@ export type Changed = { readonly field: string; readonly level: Level };
 
 /** Fields in which a spec differs from the one before; undefined: there was none. A field without a row takes most. */
 export function changedFields(kind: Kind, before: object | undefined, after: object): readonly Changed[] {
+  return [...restrictedChanges(kind, before, after), ...fieldChanges(kind, before, after)];
+}
+
+/** What was restricted before, in a network or in a template. */
+function restrictedChanges(kind: Kind, before: object | undefined, after: object): readonly Changed[] {
+  if (kind !== "network" && kind !== "template") return [];
+  const { restricted = [] } = (before ?? {}) as { readonly restricted?: readonly string[] };
+  if (restricted.length === 0) return [];
+  if (kind === "network")
+    return changedWithin(restricted, before, after).map((field): Changed => ({ field, level: "restricted" }));
+  const [old, now] = [before, after] as [TemplateSpec, TemplateSpec];
+  const known = new Set((old.inputs ?? []).map((input) => JSON.stringify(input)));
+  const inputs = (now.inputs ?? []).filter(
+    (input) => !known.has(JSON.stringify(input)) && isRestricted(restricted, input.field),
+  );
+  return [
+    ...changedWithin(restricted, old.network, now.network).map((field) => `network.${field}`),
+    ...inputs.map(({ name }) => `inputs[${name}]`),
+  ].map((field): Changed => ({ field, level: "admin" }));
+}
+
+function fieldChanges(kind: Kind, before: object | undefined, after: object): readonly Changed[] {
   const levels = (FIELD_LEVELS as Readonly<Partial<Record<Kind, Readonly<Record<string, Level>>>>>)[kind] ?? {};
   return differing(before, after).flatMap((field): readonly Changed[] => {
     const [old, now] = [valueOf(before, field), valueOf(after, field)];
     if (kind === "network" && field === "ranges")
       return changedRanges(before, (old ?? []) as Ranges, (now ?? []) as Ranges);
-    if (kind === "template" && field === "network") return changedFields("network", old as object, now as object);
+    if (kind === "template" && field === "network") return fieldChanges("network", old as object, now as object);
     if (kind === "template" && field === "inputs") return [...inputFields(now), { field, level: "manage" }];
     return [{ field, level: levels[field] ?? "cluster" }];
   });

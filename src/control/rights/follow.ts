@@ -1,5 +1,7 @@
 // What one commit changes for a user that watches.
+import { isDeepStrictEqual } from "node:util";
 import type { Change, Key, Resource } from "../../model/resource.ts";
+import { labelsOf } from "../../model/labels.ts";
 import { type Before, type View, getKey } from "../state/view.ts";
 import { type Asking, hasRight, isSubject, principalOf } from "./rights.ts";
 import { type Sight, isSeenBy, sightBefore, sightOf } from "./sight.ts";
@@ -25,6 +27,10 @@ export function changesForUser(view: View, before: Before, asking: Asking): read
 function concernsRights({ principal }: Sight, old: Resource | undefined, now: Resource | undefined): boolean {
   return [old, now].some((resource) => {
     if (resource?.kind === "user") return resource.name === principal.user;
+    // Whose hosts the rules are about, the principal knows.
+    if (resource?.kind === "hostcluster") return principal.hosts.has(resource.name);
+    if (resource?.kind === "host" && principal.hosts.size > 0)
+      return now === undefined || (old !== undefined && !isDeepStrictEqual(labelsOf(old), labelsOf(now)));
     if (resource?.kind === "aclrule") return isSubject(resource.spec.subject, principal.user, principal.groups);
     const isHolder = resource?.kind === "network" || resource?.kind === "vrf";
     if (!isHolder || old === undefined || now === undefined) return false;

@@ -53,6 +53,9 @@ export function checkNewOwner(needs: Needs, { kind, name, owner, group }: WriteO
   if (owner === principal.user && access?.owner !== owner) needs.right("admin", kind, name);
   if (group !== undefined && group !== access?.group && !principal.groups.has(group))
     needs.right("use", "usergroup", group);
+  // What counts in the quota of a group leaves it by who manages the group.
+  const left = group === access?.group ? undefined : access?.group;
+  if (left !== undefined && needs.view.quotas.has(`usergroup/${left}`)) needs.right("manage", "usergroup", left);
 }
 
 /** Rights that the mode gives and did not give before are the user's own. */

@@ -2,9 +2,10 @@
 // Locks hold for everybody; rights are asked of users.
 import { ALL_KINDS, recordOf } from "../../model/kinds.ts";
 import type { AclKind, Right } from "../../model/rights.ts";
-import { type Key, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
+import { type AclRule, type Key, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
 import { lets } from "../../model/narrowing.ts";
 import type { Principal } from "../state/principal.ts";
+import { clustersIn } from "../state/audience.ts";
 import { builtIn } from "../state/builtIn.ts";
 import { type View, get } from "../state/view.ts";
 import { type Changed, changedFields } from "./fields.ts";
@@ -22,6 +23,10 @@ const JUDGED: ReadonlySet<Kind> = new Set([
   "hostcluster",
 ] as const);
 
+type Said = Pick<Resource, "kind" | "spec">;
+/** What becomes of what; without a target it is new, and `before` is what its template says of it. */
+type Step = { readonly now: Said; readonly before: Said | undefined; readonly target: Resource | undefined };
+
 export class Needs {
   readonly view: View;
   /** Undefined: an administrator. */
@@ -29,6 +34,8 @@ export class Needs {
   /** What the write names and was asked for. */
   readonly #named = new Set<Key>();
   readonly #made = new Set<Kind>();
+  /** Named ones of which the server chooses what changes. */
+  readonly #chosen = new Set<Key>();
 
   constructor(view: View, principal: Principal | undefined) {
     this.view = view;
@@ -75,21 +82,28 @@ export class Needs {
     if (principal === undefined) return;
     const passes = lets(principal.narrowing, "create", kind === "network" ? name : undefined);
     if (kind === "securitygroup" && passes) return;
-    const isGiven = principal.rules.some(
-      ({ rights, resource: { kinds, all, usergroup, hostcluster } }) =>
-        rights.includes("create") &&
-        kinds.includes(kind as AclKind) &&
-        (all === true ||
-          usergroup === principal.group ||
-          (hostcluster !== undefined && clusters.length > 0 && clusters.every((each) => each === hostcluster))),
+    const isGiven = creating(principal, kind).some(
+      ({ all, usergroup }) => all === true || usergroup === principal.group,
     );
-    if (!isGiven || !passes) throw refusal.createMissing(principal.user, kind, name);
+    const isInside = clusters.length > 0 && clusters.every((each) => this.createsIn(kind, each));
+    if (!passes || (!isGiven && !isInside)) throw refusal.createMissing(principal.user, kind, name);
+  }
+
+  /** Whether a rule lets the user make what is for this cluster of hosts; it may then say so. */
+  createsIn(kind: Kind, cluster: string): boolean {
+    const { principal } = this;
+    return principal === undefined || creating(principal, kind).some(({ hostcluster }) => hostcluster === cluster);
   }
 
   /** What the verb makes for whoever may use what it is made of. Without a name: all that it makes of the kind. */
   makes(kind: Kind, name: string | undefined): void {
     if (name === undefined) this.#made.add(kind);
     else this.#named.add(`${kind}/${name}`);
+  }
+
+  /** Of this one the server chooses what changes: the right to the verb is enough. */
+  chooses(kind: Kind, name: string): void {
+    this.#chosen.add(`${kind}/${name}`);
   }
 
   /** A network whose maker needs no right create; a narrowed token does. Without a name: whatever it is called. */
@@ -107,12 +121,23 @@ export class Needs {
     if (!clusterRights(principal, "admin", clusters)) throw refusal.clusterMissing(principal.user, what, where);
   }
 
-  /** To change these fields of a resource; `isNew`: who makes it says them. */
-  fields(changed: readonly Changed[], resource: Pick<Resource, "kind" | "spec">, target: Resource | undefined): void {
+  fields(changed: readonly Changed[], step: Step): void {
     for (const { field, level } of changed) {
-      if (level === "cluster") this.cluster(clustersIn(resource), `"${field}"`, `spec.${field}`);
-      if (level === "admin" && target !== undefined) this.rightTo("admin", target);
+      if (level === "cluster") this.#reaching(field, step);
+      if (level === "restricted" && this.principal !== undefined && !clusterRights(this.principal, "admin", []))
+        throw refusal.restricted(this.user, field);
+      if (level === "admin" && step.target !== undefined) this.rightTo("admin", step.target);
     }
+  }
+
+  /** What goes from some clusters of hosts to others reaches all of them. */
+  #reaching(field: string, { now, before, target }: Step): void {
+    const had = before === undefined ? [] : clustersIn(before);
+    // A new one could be on every host: with clusters it is on fewer. Which may be named, is asked by itself.
+    if (field === "clusters" && target === undefined && had.length === 0) return;
+    this.cluster(clustersIn(now), `"${field}"`, `spec.${field}`);
+    if (before !== undefined && (target !== undefined || field === "clusters"))
+      this.cluster(had, `"${field}"`, `spec.${field}`);
   }
 
   /** Users alone are refused. */
@@ -134,8 +159,8 @@ export class Needs {
       return;
     }
     if (!isNamed) this.#also(old, now);
-    else if (now !== undefined && old.kind !== "endpoint")
-      this.fields(changedFields(old.kind, old.spec, now.spec), now, old);
+    else if (now !== undefined && !isWhole(old.kind) && !this.#chosen.has(keyOfResource(old)))
+      this.fields(changedFields(old.kind, old.spec, now.spec), { now, before: old, target: old });
   }
 
   /** What was changed or removed although the write does not name it. */
@@ -152,15 +177,21 @@ export class Needs {
   }
 }
 
+/** What the rules with create for the kind are about. */
+function creating({ rules }: Principal, kind: Kind): readonly AclRule["spec"]["resource"][] {
+  return rules.flatMap(({ rights, resource }) =>
+    rights.includes("create") && resource.kinds.includes(kind as AclKind) ? [resource] : [],
+  );
+}
+
+/** Of these no field is judged by itself: the verbs that change them ask for all that they need. */
+function isWhole(kind: Kind): boolean {
+  return kind === "endpoint" || kind === "host";
+}
+
 /** Whether its lock blocks the right. */
 export function isLocked({ lock }: Resource, right: Right): boolean {
   if (lock === undefined) return false;
   if (lock === "use" || lock === "all") return true;
   return lock === "manage" ? right !== "use" : right === "admin";
-}
-
-/** Clusters of hosts that a resource is for. */
-export function clustersIn({ spec }: Pick<Resource, "spec">): readonly string[] {
-  const { clusters } = spec as { readonly clusters?: readonly string[] };
-  return clusters ?? [];
 }

@@ -44,6 +44,16 @@ export function clusterMissing(user: string, what: string, where: string): Fault
   });
 }
 
+/** What the template of a network restricts, stays restricted in the network. */
+export function restricted(user: string, field: string): Fault {
+  return new Fault("forbidden", {
+    what: `user "${user}" may not change "${field}"`,
+    where: `spec.${field}`,
+    why: "the template that the network was made from restricts it",
+    fix: "leave it as it is, or ask an administrator",
+  });
+}
+
 /** For what users never do, or nobody but the server. */
 export function notForUsers(user: string, what: string, who: string): Fault {
   return new Fault("forbidden", {
@@ -78,6 +88,17 @@ export function lockedFault({ kind, name, lock }: Resource): Fault {
     where: `${kind}/${name}`,
     why: `its lock is ${lock ?? "all"}; locks are for administrators, too`,
     fix: `unlock it first: weft ${nounOf(kind)} unlock ${name}`,
+  });
+}
+
+/** Of a lock that another has put on. */
+export function notUnlocked(user: string, { kind, name, lockedBy }: Resource): Fault {
+  const who = lockedBy === undefined ? "an administrator" : `user "${lockedBy}"`;
+  return new Fault("forbidden", {
+    what: `user "${user}" may not change the lock of ${calledOf(kind)} "${name}"`,
+    where: `${kind}/${name}`,
+    why: `${who} has locked it`,
+    fix: `ask ${lockedBy === undefined ? who : `${who}, or an administrator`}`,
   });
 }
 

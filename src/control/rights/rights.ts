@@ -4,6 +4,7 @@ import { Fault } from "../../model/fault.ts";
 import { type Narrowing, lets } from "../../model/narrowing.ts";
 import type { Access, AclKind, Right } from "../../model/rights.ts";
 import { RIGHTS, modeGives } from "../../model/rights.ts";
+import { membersOf } from "../../model/cluster.ts";
 import type { AclRule, Resource } from "../../model/resource.ts";
 import { clustersOf, groupOf } from "../state/audience.ts";
 import type { Principal } from "../state/principal.ts";
@@ -33,9 +34,22 @@ function wholePrincipalOf(view: View, user: string): Principal {
   const rules = listOf(view, "aclrule")
     .map(({ spec }) => spec)
     .filter(({ subject }) => isSubject(subject, user, groups));
-  const principal = { user, group, groups, rules };
+  const principal = { user, group, groups, rules, hosts: hostsOf(view, rules) };
   view.principals.set(user, principal);
   return principal;
+}
+
+/** Hosts of the clusters whose hosts the rules are about. */
+function hostsOf(view: View, rules: Principal["rules"]): Principal["hosts"] {
+  const clusters = rules.flatMap(({ resource: { kinds, hostcluster } }) =>
+    hostcluster !== undefined && kinds.includes("host") ? [hostcluster] : [],
+  );
+  return new Map(
+    [...new Set(clusters)].map((name) => {
+      const spec = get(view, "hostcluster", name)?.spec;
+      return [name, new Set(spec === undefined ? [] : membersOf(spec, view.host.values()))];
+    }),
+  );
 }
 
 /** Whether the rule's subject is this user. */
@@ -46,12 +60,19 @@ export function isSubject(subject: AclRule["spec"]["subject"], user: string, gro
 
 /** Whether the principal has the right to the resource. */
 export function hasRight(principal: Principal, right: Right, resource: Resource): boolean {
-  const { access, kind } = resource;
+  const { access } = resource;
   if (principal.narrowing !== undefined && !lets(principal.narrowing, right, networkOf(resource))) return false;
   if (access !== undefined && isGivenByMode(principal, access, right)) return true;
+  return isGiven(principal, right, resource);
+}
+
+/** Whether an ACL rule gives the right to the resource. */
+export function isGiven(principal: Principal, right: Right, resource: Resource): boolean {
   return principal.rules.some(
     ({ rights, resource: selector }) =>
-      rights.includes(right) && selector.kinds.includes(kind as AclKind) && selects(selector, resource),
+      rights.includes(right) &&
+      selector.kinds.includes(resource.kind as AclKind) &&
+      selects(principal, selector, resource),
   );
 }
 
@@ -67,9 +88,9 @@ export function clusterRights({ rules, narrowing }: Principal, right: Right, clu
     ({ rights, resource }) => rights.includes(right) && resource.kinds.includes("hostcluster"),
   );
   if (given.some(({ resource }) => resource.all === true)) return true;
-  const isGiven = (cluster: string) =>
+  const isAbout = (cluster: string) =>
     given.some(({ resource }) => resource.name === cluster || resource.hostcluster === cluster);
-  return clusters.length > 0 && clusters.every(isGiven);
+  return clusters.length > 0 && clusters.every(isAbout);
 }
 
 /** The network that a resource is, or is in: a narrowing names networks. */
@@ -87,9 +108,12 @@ function isGivenByMode({ user, groups }: Principal, { owner, group, mode }: Acce
 }
 
 /** Whether an ACL rule's selector is about the resource. */
-function selects(selector: AclRule["spec"]["resource"], resource: Resource): boolean {
+function selects({ hosts }: Principal, selector: AclRule["spec"]["resource"], resource: Resource): boolean {
   if (selector.all === true) return true;
   if (selector.name !== undefined) return selector.name === resource.name;
   if (selector.usergroup !== undefined) return groupOf(resource) === selector.usergroup;
-  return selector.hostcluster !== undefined && clustersOf(resource).includes(selector.hostcluster);
+  const { hostcluster } = selector;
+  if (hostcluster === undefined) return false;
+  if (resource.kind === "host") return hosts.get(hostcluster)?.has(resource.name) === true;
+  return clustersOf(resource).includes(hostcluster);
 }

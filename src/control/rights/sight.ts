@@ -56,7 +56,7 @@ function namesUnder(view: View, kind: Kind, { audiences, names }: Reach, after: 
 }
 
 /** By what the principal may have the right to resources of a kind; undefined: it may have it to all. */
-function reachOf({ user, groups, rules }: Principal, kind: Kind, right: Right): Reach | undefined {
+function reachOf({ user, groups, rules, hosts }: Principal, kind: Kind, right: Right): Reach | undefined {
   const audiences: Audience[] = ["other", `owner/${user}`, ...[...groups].map((group): Audience => `group/${group}`)];
   const { builtIn } = recordOf(kind);
   const names = [...(kind === "user" ? [user] : []), ...(builtIn === undefined ? [] : [builtIn.name])];
@@ -66,6 +66,7 @@ function reachOf({ user, groups, rules }: Principal, kind: Kind, right: Right): 
     if (resource.name !== undefined) names.push(resource.name);
     if (resource.usergroup !== undefined) audiences.push(`group/${resource.usergroup}`);
     if (resource.hostcluster !== undefined) audiences.push(`cluster/${resource.hostcluster}`);
+    if (kind === "host") names.push(...(hosts.get(resource.hostcluster ?? "") ?? []));
   }
   return { audiences, names };
 }

@@ -2,16 +2,17 @@
 import { builtInOf } from "../../model/kinds.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { peersIn } from "../../model/group.ts";
-import { endpointName } from "../../model/resource.ts";
+import { type Resource, endpointName } from "../../model/resource.ts";
 import { filledTemplate } from "../admit/network/template.ts";
+import { clustersIn } from "../state/audience.ts";
 import { get, listOf } from "../state/view.ts";
 import { checkRestricted } from "../../model/template.ts";
 import type { Write } from "../write.ts";
 import { type Changed, changedFields } from "./fields.ts";
 import { checkMode, checkNewOwner, checkRule } from "./grants.ts";
-import { type Needs, clustersIn, isLocked } from "./needs.ts";
-import { lockedFault, nameInUse, rightMissing } from "./refusal.ts";
-import { hasRight, isAble } from "./rights.ts";
+import { type Needs, isLocked } from "./needs.ts";
+import { lockedFault, nameInUse, notUnlocked, rightMissing } from "./refusal.ts";
+import { hasRight, isAble, isGiven } from "./rights.ts";
 import { isSeenBy, sightOf } from "./sight.ts";
 
 type WriteOf<V extends Write["verb"]> = Extract<Write, { readonly verb: V }>;
@@ -48,7 +49,13 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
     for (const member of members) needs.rightTo("manage", member);
     if (members.length === 0) needs.never(`join workload "${workload}", of which it manages nothing`, "its owner");
   },
-  migrate: (needs, { request }) => manages(needs, request.from, request.to),
+  migrate(needs, { request: { from, to, workload, endpoint } }) {
+    manages(needs, from, to);
+    for (const each of needs.view.networks.get(from)?.endpoints.values() ?? []) {
+      const isMeant = (endpoint ?? each.name) === each.name && (workload ?? each.spec.workload) === each.spec.workload;
+      if (isMeant && isLocked(each, "manage")) throw lockedFault(each);
+    }
+  },
   move: (needs) => needs.never("say how far a move is", "its host"),
   "commit-group": (needs, { name }) => needs.right("manage", "securitygroup", name),
   "patch-endpoint"(needs, { name, patch }) {
@@ -84,6 +91,8 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
     needs.right("use", "network", network);
     if (get(needs.view, "network", request.name) === undefined) needs.makesNetwork(request.name);
     else taken(needs, "network", request.name, () => needs.right("manage", "network", request.name));
+    // Which addresses it gets besides, the server chooses out of what may be used of the network.
+    needs.chooses("network", request.name);
     if (request.tenant !== undefined) needs.cluster([], `"tenant"`, "tenant");
   },
   instantiate(needs, { template: name, request }) {
@@ -95,9 +104,9 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
       checkRestricted(name, template.spec, request.network);
     // The template's own part is its author's; all else is the caller's, with values of inputs and their defaults.
     const changed = changedFields("network", part, spec).filter(isSaid(spec));
-    needs.fields(changed, { kind: "network", spec } as never, undefined);
-    const clusters = spec.clusters?.filter((cluster) => part.clusters?.includes(cluster) !== true) ?? [];
-    named(needs, { kind: "network", name: "", spec: { ...spec, clusters } }, part);
+    const [now, before] = [spec, part].map((each) => ({ kind: "network", spec: each }) as never);
+    needs.fields(changed, { now: now as never, before, target: undefined });
+    named(needs, { kind: "network", name: "", spec }, part);
   },
   "clone-template"(needs, { template, name }) {
     needs.right("use", "template", template);
@@ -111,13 +120,19 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
   expire: (needs) => needs.never("expire", "the server"),
   chown: checkNewOwner,
   chmod: checkMode,
-  // A lock does not keep from unlocking.
   lock(needs, { kind, name }) {
     const resource = needs.find(kind, name);
     if (resource === undefined) return;
-    const { lock: _, ...free } = resource;
+    // A lock does not keep from unlocking.
+    const { lock, lockedBy, ...free } = resource;
     needs.rightTo("manage", free as typeof resource);
     needs.makes(kind, name);
+    const { principal } = needs;
+    if (lock === undefined || principal === undefined || lockedBy === principal.user) return;
+    const isAdmin = hasRight(principal, "admin", resource);
+    // What an administrator locks, its owner does not unlock, whatever its mode gives him.
+    if (!isAdmin || (lockedBy === undefined && !isGiven(principal, "admin", resource)))
+      throw notUnlocked(principal.user, resource);
   },
 };
 
@@ -142,9 +157,10 @@ function taken(needs: Needs, kind: ApplyItem["kind"], name: string, ask: () => v
 function put(needs: Needs, { kind, name, spec }: ApplyItem): void {
   const old = needs.find(kind, name);
   if (old === undefined) {
-    needs.create(kind, name, clustersIn({ spec } as never));
+    const now = { kind, name, spec } as Resource;
+    needs.create(kind, name, clustersIn(now));
     const fields = changedFields(kind, undefined, spec).filter(isSaid(kind === "template" ? spec.network : spec));
-    needs.fields(fields, { kind, spec } as never, undefined);
+    needs.fields(fields, { now, before: undefined, target: undefined });
   } else taken(needs, kind, name, () => needs.right("manage", kind, name));
   named(needs, { kind, name, spec } as ApplyItem, old?.spec);
 }
@@ -156,10 +172,13 @@ function isSaid(spec: object): (changed: Changed) => boolean {
 
 /** What a spec names besides itself. */
 function named(needs: Needs, { kind, name, spec }: ApplyItem, old: object | undefined): void {
-  const { clusters = [] } = spec as { readonly clusters?: readonly string[] };
-  for (const cluster of clusters) needs.right("use", "hostcluster", cluster);
-  if (kind === "template")
-    named(needs, { kind: "network", name: "", spec: spec.network }, (old as typeof spec | undefined)?.network);
+  const had = new Set(old === undefined ? [] : clustersIn({ kind, spec: old } as Resource));
+  for (const cluster of clustersIn({ kind, spec } as Resource))
+    if (!had.has(cluster) && !needs.createsIn(kind, cluster)) needs.right("use", "hostcluster", cluster);
+  if (kind === "template") {
+    const { clusters: _, ...part } = spec.network;
+    named(needs, { kind: "network", name: "", spec: part }, (old as typeof spec | undefined)?.network);
+  }
   if (kind === "network") {
     const before = old as typeof spec | undefined;
     const vrf = spec.vrf ?? (name === "" ? undefined : name);

@@ -19,11 +19,15 @@ export function groupOf(resource: Resource): string | undefined {
   return resource.kind === "usergroup" ? resource.name : resource.access?.group;
 }
 
-/** Clusters of hosts that a resource names, or is. */
-export function clustersOf({ kind, name, spec }: Resource): readonly string[] {
-  if (kind === "hostcluster") return [name];
-  const { clusters } = spec as { readonly clusters?: readonly string[] };
-  return clusters ?? [];
+/** Clusters of hosts that a resource is for, or is. */
+export function clustersOf(resource: Resource): readonly string[] {
+  return resource.kind === "hostcluster" ? [resource.name] : clustersIn(resource);
+}
+
+/** Clusters of hosts that a resource is for; a template, those of networks that are made from it. */
+export function clustersIn({ kind, spec }: Pick<Resource, "kind" | "spec">): readonly string[] {
+  const whole = spec as { readonly clusters?: readonly string[]; readonly network?: typeof whole };
+  return (kind === "template" ? whole.network : whole)?.clusters ?? [];
 }
 
 /** Of everything that lets a user see this resource, other than its name and a right to all of its kind. */

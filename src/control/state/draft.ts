@@ -7,7 +7,7 @@ import { defined } from "../../model/defined.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resource.ts";
 import { builtInAccess, recordOf } from "../../model/kinds.ts";
-import { type Access, type Lock, NEW_MODE } from "../../model/rights.ts";
+import { type Access, type Lock, newMode } from "../../model/rights.ts";
 import type { Context } from "../admit/context.ts";
 import type { Identity } from "../write.ts";
 import { type View, applyChanges, get, getKey, undoChanges } from "./view.ts";
@@ -53,7 +53,7 @@ export class Draft {
       uid: old?.uid ?? this.context.uid(),
       revision: this.view.revision + 1,
       spec,
-      ...(old === undefined ? { ...this.#own(kind), ...builtInAccess(kind, name) } : heldOf(old)),
+      ...(old === undefined ? { ...this.#own(kind, spec), ...builtInAccess(kind, name) } : heldOf(old)),
     } as unknown as ResourceOf<K>;
     this.#apply({ put: made });
     return made;
@@ -81,10 +81,11 @@ export class Draft {
     return this.#replace(resource, { ...rest, ...(access === undefined ? {} : { access }) } as R);
   }
 
-  /** The resource locked, or not. */
-  lock<R extends Resource>(resource: R, level: Lock | undefined): R {
-    const { lock: _, ...rest } = resource;
-    return this.#replace(resource, { ...rest, ...(level === undefined ? {} : { lock: level }) } as R);
+  /** The resource locked, or not. Without a user it is an administrator's lock. */
+  lock<R extends Resource>(resource: R, level: Lock | undefined, by: string | undefined): R {
+    const { lock: _, lockedBy: __, ...rest } = resource;
+    const held = level === undefined ? {} : defined({ lock: level, lockedBy: by });
+    return this.#replace(resource, { ...rest, ...held } as R);
   }
 
   #replace<R extends Resource>(old: R, wanted: R): R {
@@ -95,10 +96,10 @@ export class Draft {
   }
 
   /** The access of a new resource. */
-  #own(kind: Kind): { readonly access?: Access } {
+  #own(kind: Kind, spec: object): { readonly access?: Access } {
     const user = this.#author === undefined ? undefined : get(this.view, "user", this.#author);
     if (user === undefined || recordOf(kind).owned !== true) return {};
-    return { access: { owner: user.name, group: user.spec.group, mode: NEW_MODE } };
+    return { access: { owner: user.name, group: user.spec.group, mode: newMode(kind, spec) } };
   }
 
   remove(kind: Kind, name: string): void {
@@ -163,6 +164,6 @@ function isSame(a: Resource, b: Resource): boolean {
   return a.uid === b.uid && isDeepStrictEqual(a.spec, b.spec) && isDeepStrictEqual(heldOf(a), heldOf(b));
 }
 
-function heldOf({ access, lock }: Resource): Pick<Resource, "access" | "lock"> {
-  return defined({ access, lock });
+function heldOf({ access, lock, lockedBy }: Resource): Pick<Resource, "access" | "lock" | "lockedBy"> {
+  return defined({ access, lock, lockedBy });
 }

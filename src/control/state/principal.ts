@@ -1,4 +1,5 @@
-// A user as the rights see it. The view keeps those that were asked for, until a user or an ACL rule changes.
+// A user as the rights see it. The view keeps those that were asked for, until a user, an ACL rule, a
+// host or a cluster of hosts changes.
 import type { Narrowing } from "../../model/narrowing.ts";
 import type { AclRule } from "../../model/resource.ts";
 
@@ -10,6 +11,8 @@ export type Principal = {
   readonly groups: ReadonlySet<string>;
   /** ACL rules that give it something. */
   readonly rules: readonly AclRule["spec"][];
+  /** Hosts of the clusters whose hosts the rules are about, by the cluster. */
+  readonly hosts: ReadonlyMap<string, ReadonlySet<string>>;
   /** What its token takes away of all that. */
   readonly narrowing?: Narrowing;
 };

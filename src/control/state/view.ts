@@ -62,7 +62,7 @@ export type View = NetworkIndexes & {
   readonly owned: Owned;
   /** Of users and groups that have one, by their keys. */
   readonly quotas: Map<string, OwnedQuota>;
-  /** Users as the rights see them; made when one asks, until a user or an ACL rule changes. */
+  /** Users as the rights see them; made when one asks, until what they are made of changes. */
   readonly principals: Map<string, Principal>;
   /** Lists made from the maps, until the next change of their kind. */
   readonly lists: Map<Kind, readonly Resource[]>;
@@ -250,7 +250,10 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     indexOwned(view, network, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
   },
-  host: (view, { name, spec }, enters) => void own(view.underlays, spec.underlay, name, enters),
+  host(view, { name, spec }, enters) {
+    forgetPrincipals(view);
+    own(view.underlays, spec.underlay, name, enters);
+  },
   block: indexBlock,
   vtep(view, vtep, enters) {
     const { vrf, host, ip, ip6 } = vtep.spec;
@@ -280,6 +283,7 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
   },
   usergroup: indexQuota,
   aclrule: forgetPrincipals,
+  hostcluster: forgetPrincipals,
   hold: indexHold,
   freed: indexFreed,
   securitygroup(view, { spec }, enters) {

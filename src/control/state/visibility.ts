@@ -31,7 +31,7 @@ export function fullSnapshot(view: View): Snapshot {
 /** As hosts see it: whose it is does not concern them. The same value for most, which no user owns. */
 export function bare<R extends Resource>(resource: R): R {
   if (resource.access === undefined && resource.lock === undefined) return resource;
-  const { access: _, lock: __, ...rest } = resource;
+  const { access: _, lock: __, lockedBy: ___, ...rest } = resource;
   return rest as R;
 }
 

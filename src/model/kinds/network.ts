@@ -76,6 +76,11 @@ export const NetworkSpec = strictObject({
     ),
   ),
   clusterHosts: optional(Texts("clusters: the hosts that are in them. The server fills it in.")),
+  restricted: optional(
+    Texts(
+      "Fields that its owner does not change, from the template that it was made from; see there. Left out, they stay.",
+    ),
+  ),
   bridge: optional(
     Text(
       "placement host: the name of its bridge on each host, like `br-mgmt`. Default: wb- and the network's name. " +

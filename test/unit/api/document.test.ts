@@ -282,7 +282,9 @@ test("answers have these fields, and no other", () => {
     }),
   );
   for (const { item } of kinds) {
-    const owned = OWNED.includes(item) ? ["access?", "access.owner?", "access.group?", "access.mode", "lock?"] : [];
+    const owned = OWNED.includes(item)
+      ? ["access?", "access.owner?", "access.group?", "access.mode", "lock?", "lockedBy?"]
+      : [];
     expected[item] = ["kind", "name", "uid", "revision", "spec", ...owned];
     expected[`${item}Page`] = ["revision", "items", "cursor?"];
   }

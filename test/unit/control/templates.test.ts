@@ -212,7 +212,7 @@ test("use is enough, and the network is the caller's; nothing of hosts or others
   const made = changes.flatMap((change) => ("put" in change && change.put.kind === "network" ? [change.put] : []));
   assert.deepEqual(
     made.map(({ name, access }) => [name, access]),
-    ["lab-1", "lab-2"].map((name) => [name, { owner: "ann", group: "red", mode: "um-------" }]),
+    ["lab-1", "lab-2"].map((name) => [name, { owner: "ann", group: "red", mode: "uma------" }]),
   );
   const [vrf] = changes.flatMap((change) => ("put" in change && change.put.kind === "vrf" ? [change.put] : []));
   assert.equal(vrf?.access?.owner, "ann");

@@ -8,6 +8,7 @@ import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput, ReserveRequest } from "../../../model/input.ts";
 import { someLabels } from "../../../model/labels.ts";
 import { checkName } from "../../../model/parse.ts";
+import { restrictedFields } from "../../../model/template.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import type { Network, NetworkSpec } from "../../../model/resource.ts";
 import { ALL_SPACES_FREE, indexOfIp, obstacleIn, planOf } from "../../../ipam/range.ts";
@@ -196,6 +197,7 @@ function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old
     securityGroups: input.securityGroups && checkGroups(draft.view, input.securityGroups, "spec.securityGroups"),
     masquerade,
     enabled,
+    restricted: restrictedFields(input, old?.spec.restricted),
     labels: someLabels(input.labels),
     description: input.description,
   });

@@ -6,6 +6,7 @@ import type { NetworkInput } from "../../../model/input.ts";
 import { someLabels } from "../../../model/labels.ts";
 import { type Network, type NetworkSpec, cursorName } from "../../../model/resource.ts";
 import { checkName } from "../../../model/parse.ts";
+import { restrictedFields } from "../../../model/template.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { DEFAULT_DRIVER, DRIVERS, isPhysical } from "../../../model/driver.ts";
@@ -193,6 +194,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     cni: cni === false ? undefined : cni,
     securityGroups: groups && checkGroups(view, groups, "spec.securityGroups"),
     spoofing,
+    restricted: restrictedFields(input, old?.spec.restricted),
     labels: someLabels(labels),
     description,
   });

@@ -8,6 +8,7 @@ import { unknownFault } from "../../../model/kinds.ts";
 import type { TemplateInput, TemplateSpec } from "../../../model/kinds/template.ts";
 import { checkName, parsePut } from "../../../model/parse.ts";
 import type { Network, Template } from "../../../model/resource.ts";
+import { NEW_MODE } from "../../../model/rights.ts";
 import { checkField, inputValue, withField } from "../../../model/template.ts";
 import type { Draft } from "../../state/draft.ts";
 import { builtIn } from "../../state/builtIn.ts";
@@ -81,7 +82,7 @@ function checkNamed(view: View, { pool, parent, vrf, securityGroups, reservedFro
 export function instantiate(draft: Draft, name: string, request: InstantiateRequest): readonly Network[] {
   const { template, spec } = filledTemplate(draft.view, name, request);
   return namesFor(draft.view, template.name, request).map((each) =>
-    within(`network/${each}`, () => make(draft, { template: template.name, name: each, spec })),
+    within(`network/${each}`, () => make(draft, { template, name: each, spec })),
   );
 }
 
@@ -100,7 +101,7 @@ export function filledTemplate(
 
 function make(
   draft: Draft,
-  { template, name, spec }: { readonly template: string; readonly name: string; readonly spec: NetworkInput },
+  { template, name, spec }: { readonly template: Template; readonly name: string; readonly spec: NetworkInput },
 ): Network {
   const { view } = draft;
   if (get(view, "network", name) !== undefined)
@@ -114,10 +115,12 @@ function make(
     throw new Fault("name-taken", {
       what: `there is a VRF "${name}" already`,
       where: "name",
-      why: `networks of template "${template}" are each in a VRF of their own, which is called like them`,
+      why: `networks of template "${template.name}" are each in a VRF of their own, which is called like them`,
       fix: "choose another name",
     });
-  return putNetwork(draft, { name, spec });
+  // Restrictions hold for the network as well: else they would end with the first edit.
+  const restricted = [...new Set([...(template.spec.restricted ?? []), ...(spec.restricted ?? [])])];
+  return putNetwork(draft, { name, spec: { ...spec, ...(restricted.length === 0 ? {} : { restricted }) } });
 }
 
 /** Names with numbers are in order, so that the same request names the same networks. */
@@ -204,7 +207,12 @@ function bothFault(name: string, field: (typeof ADDRESSES)[number]): Fault {
 /** A copy under another name. */
 export function cloneTemplate(draft: Draft, from: string, name: string): Template {
   const { spec } = templateNamed(draft.view, from);
-  return draft.put("template", freeName(draft, name), spec);
+  const clone = draft.put("template", freeName(draft, name), spec);
+  const { access } = clone;
+  // What is restricted, is so in the copy as well: its owner does not administer it.
+  return spec.restricted === undefined || access?.owner === undefined
+    ? clone
+    : draft.grant(clone, { ...access, mode: NEW_MODE });
 }
 
 /** The same template under another name; a Fault `forbidden` for the built-in one. */

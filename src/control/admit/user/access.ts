@@ -34,7 +34,8 @@ export function chmod(draft: Draft, { kind, name, mode }: WriteOf<"chmod">): Res
 
 /** Without a level it is unlocked. */
 export function lock(draft: Draft, { kind, name, level }: WriteOf<"lock">): Resource {
-  return draft.lock(owned(draft, kind, name), level);
+  const { asking } = draft;
+  return draft.lock(owned(draft, kind, name), level, asking?.role === "user" ? asking.user : undefined);
 }
 
 function owned(draft: Draft, kind: OwnedKind, name: string): Resource {

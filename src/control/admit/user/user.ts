@@ -19,6 +19,8 @@ export function deleteUser(draft: Draft, { name, force }: Delete): void {
       fix: "give them to others with chown, or use force: then they are the administrators'",
     });
   for (const resource of owned) draft.grant(resource, without(resource.access, "owner"));
+  for (const resource of OWNED_KINDS.flatMap((kind): readonly Resource[] => listOf(draft.view, kind)))
+    if (resource.lockedBy === name) draft.lock(resource, resource.lock, undefined);
   for (const { name: rule } of rules) draft.remove("aclrule", rule);
   draft.remove("user", name);
 }

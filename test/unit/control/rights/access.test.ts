@@ -29,11 +29,12 @@ test("what a user makes is its own, and stays so when it is put again", async ()
   };
   const write: Write = { verb: "put", kind: "network", name: "blue", spec: v4("10.7.0.0/24") };
   const { changes } = admit(view, write, context, { role: "user", user: "ann" });
-  const access = { owner: "ann", group: "red", mode: "um-------" };
+  const access = { owner: "ann", group: "red", mode: "uma------" };
   const made = changes.flatMap((change): Resource[] => ("put" in change ? [change.put] : []));
   for (const each of made) {
     const owned = ["network", "vrf"].includes(each.kind);
-    assert.deepEqual(each.access, owned ? access : undefined, each.kind);
+    const own = each.kind === "network" ? access : { ...access, mode: "um-------" };
+    assert.deepEqual(each.access, owned ? own : undefined, each.kind);
   }
   const later = viewOf("lab", 9, [...resources, ...made]);
   const again = admit(later, { ...write, spec: { ...v4("10.7.0.0/24"), description: "mine" } }, context);

@@ -2,50 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ACL_KINDS, RIGHTS } from "../../../../src/model/rights.ts";
-import { type Lab, openLab, v4 } from "../lab.ts";
-import { ROOT, callerOf, people, tried } from "./lab.ts";
-
-type Give = readonly (readonly [rights: readonly string[], kinds: readonly string[], name?: string])[];
-
-/** A cluster of an administrator's: networks with ranges, a reservation, a group, a pool, an endpoint, a host. */
-async function cluster(give: Give = [], mode?: string): Promise<Lab> {
-  const lab = await openLab();
-  await people(lab.control);
-  const ranges = [
-    { name: "a", type: "ip4", first: "10.7.0.10", size: 20 },
-    { name: "b", type: "ip4", first: "10.7.0.40", size: 20 },
-  ] as const;
-  await lab.put("blue", { ...v4("10.7.0.0/24"), ranges, vrf: "v", securityGroups: ["web"] }).catch(() => undefined);
-  const put = (kind: string, name: string, spec: object) =>
-    lab.control.write({ verb: "put", kind, name, spec } as never);
-  await put("securitygroup", "web", { rules: [] });
-  await put("pool", "p", { globalSubnets: [{ cidr: "10.9.<id>.0/24" }] });
-  await lab.put("blue", { ...v4("10.7.0.0/24"), ranges, vrf: "v" });
-  await lab.put("green", v4("10.8.0.0/24"));
-  await lab.join(1);
-  await lab.attach("blue", "h1", "web");
-  await lab.control.write({ verb: "reserve", network: "blue", request: { name: "piece", size: 4 } });
-  for (const [i, [rights, kinds, name]] of give.entries())
-    await put("aclrule", `r${i}`, {
-      subject: { user: "ann" },
-      resource: { kinds, ...(name === undefined ? { all: true } : { name }) },
-      rights,
-    });
-  if (mode !== undefined) {
-    await lab.control.write({ verb: "chown", kind: "network", name: "blue", owner: "ann", group: "red" });
-    await lab.control.write({ verb: "chmod", kind: "network", name: "blue", mode });
-  }
-  return lab;
-}
-
-const blueWith = async (lab: Lab, change: object) => {
-  const { spec } = (await lab.snapshot()).networks.find(({ name }) => name === "blue") ?? assert.fail();
-  return { verb: "put", kind: "network", name: "blue", spec: { ...spec, ...change } };
-};
-const ranges = [
-  { name: "a", type: "ip4", first: "10.7.0.10", size: 20 },
-  { name: "b", type: "ip4", first: "10.7.0.40", size: 20 },
-];
+import { type Lab, v4 } from "../lab.ts";
+import { RANGES as ranges, ROOT, blueWith, callerOf, cluster, tried } from "./lab.ts";
 
 /** What is done to network "blue", and the right to it that this takes. */
 const ROWS: readonly (readonly [string, "use" | "manage" | "admin", (lab: Lab) => Promise<object> | object])[] = [
