@@ -7,6 +7,7 @@ import type { Caller, Outcome, Viewer } from "../control/write.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseEndpointClaim } from "../model/parse.ts";
 import { onBehalf } from "./onBehalf.ts";
+import { bare } from "../control/state/visibility.ts";
 import { recordRefusal } from "./refusals.ts";
 import { type Route, viewerOf } from "./route.ts";
 import { beginLines } from "./watches.ts";
@@ -107,7 +108,7 @@ export class ClaimLines {
 
   async #answer(response: ServerResponse, { id, claim }: Asked, by: By): Promise<void> {
     const decided = ({ resource }: Outcome) => {
-      say(response, { id, granted: resource });
+      say(response, { id, granted: resource && bare(resource) });
       // Not at the end of this turn, as node would: the disk write comes before that.
       response.socket?.uncork();
     };

@@ -112,8 +112,7 @@ export function serverClient({ url, token, trust = {} }: ServerLocation) {
     setHost: (host: string, body: input.HostSettings, { force, ...match }: Match & Force = {}) =>
       ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/set${forced(force)}`, { body, ...headersOf(match) }),
     /** Repeating it changes nothing. */
-    join: (network: string, workload: string) =>
-      ask<ResourceOf<"membership">>("POST", "/v1/memberships", { body: { network, workload } }),
+    join: (body: input.MembershipClaim) => ask<ResourceOf<"membership">>("POST", "/v1/memberships", { body }),
     /** With `dryRun`, what would be made. */
     migrate: (body: input.MigrationRequest) => ask<Migrated>("POST", "/v1/migrations", { body }),
     /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */

@@ -81,7 +81,7 @@ export const EndpointClaim = strictObject({
   range: optional(Text("Global networks: only from this address range.")),
   slice: optional(Type.String()),
   tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
-  ...Type.Pick(endpoint.spec, ["workload", "joined", "defaultRoute"]).properties,
+  ...Type.Pick(endpoint.spec, ["workload", "user", "joined", "defaultRoute"]).properties,
   ...EndpointPatch.properties,
 });
 

@@ -117,9 +117,9 @@ export function endpointName(owner: string, ifname: string): string {
   return `${owner}.${ifname}`;
 }
 
-/** A name made of two names, joined by a character that no name has. */
-export function membershipName(network: string, workload: string): string {
-  return `${network}~${workload}`;
+/** A name made of others, joined by a character that no name has. */
+export function membershipName({ network, workload, user }: Membership["spec"]): string {
+  return `${network}~${workload}${user === undefined ? "" : `~${user}`}`;
 }
 export function moveName(migration: string, endpoint: string): string {
   return `${migration}~${endpoint}`;

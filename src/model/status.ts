@@ -84,7 +84,7 @@ export const ClusterStatus = strictObject({
 });
 export type ClusterStatus = Value<typeof ClusterStatus>;
 
-const { host: _host, joined: _joined, ...wanted } = EndpointClaim.properties;
+const { host: _host, joined: _joined, user: _user, ...wanted } = EndpointClaim.properties;
 /** A request to attach, to the agent of the workload's host. */
 export const AttachRequest = strictObject({
   ...wanted,

@@ -3,6 +3,7 @@
 // writes the journal, puts the endpoint's objects into the kernel, and answers. The objects are those that a round
 // would make. For a local network the journal is written before the kernel is changed; for a global one see
 // speculative.ts. The journal has the endpoint before the caller has its answer.
+import { defined } from "../../model/defined.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
@@ -30,7 +31,7 @@ import { attachSelected } from "./selected.ts";
 import { type AttachIntent, type Granted, Speculation } from "./speculative.ts";
 
 /** What asks: a membership, which detaches it again; a CNI configuration, by its name (see Entry). */
-type By = { readonly joined?: boolean; readonly cni?: string };
+type By = { readonly joined?: boolean; readonly user?: string; readonly cni?: string };
 
 /** Attaches and detaches endpoints. Calls for one endpoint run one after another, also after a failure. */
 export class Attacher {
@@ -51,8 +52,8 @@ export class Attacher {
   }
 
   /** Idempotent by owner and interface. Rejects with a Fault (throws one for an impossible name) and leaves nothing. */
-  attach(request: AttachRequest, { joined, cni }: By = {}): Promise<Attachment> {
-    const claim = claimOf(request, this.#parts.host, joined === true);
+  attach(request: AttachRequest, { joined, user, cni }: By = {}): Promise<Attachment> {
+    const claim = { ...claimOf(request, this.#parts.host, joined === true), ...defined({ user }) };
     const name = checkEndpointName(claim.owner, claim.ifname);
     return this.#inTurn(name, () =>
       claim.network === AUTO_NETWORK ? this.#attachAnywhere(claim, name, cni) : this.#attach(claim, name, cni),

@@ -8,6 +8,7 @@ import type { Transport } from "../../client/transport.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
+import { defined } from "../../model/defined.ts";
 import { plainName } from "../../model/endpointName.ts";
 import { problemOf, type Reason } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
@@ -112,9 +113,9 @@ export class Members {
     return isDone;
   }
 
-  async #join({ network, workload, owner, netns }: Join): Promise<void> {
-    const ifname = this.#nextName(owner, netns);
-    await this.#options.attacher.attach({ network, workload, owner, netns, ifname }, { joined: true });
+  async #join({ user, ...join }: Join): Promise<void> {
+    const ifname = this.#nextName(join.owner, join.netns);
+    await this.#options.attacher.attach({ ...join, ifname }, { joined: true, ...defined({ user }) });
   }
 
   /** One step after another, each reported to the server; false while it has to wait. */
@@ -164,7 +165,7 @@ export class Members {
 
   /** The new interface; undefined if it is refused, which is reported to the server once. */
   async #attachTarget(move: Move, { spec }: Endpoint): Promise<Endpoint | undefined> {
-    const { owner, netns, workload, joined, securityGroups, qos } = spec;
+    const { owner, netns, workload, user, joined, securityGroups, qos } = spec;
     const request = {
       network: move.spec.to,
       owner,
@@ -176,7 +177,8 @@ export class Members {
       ...(qos === undefined ? {} : { qos }),
     };
     try {
-      const { endpoint } = await this.#options.attacher.attach(request, { joined: joined === true });
+      const by = { joined: joined === true, ...defined({ user }) };
+      const { endpoint } = await this.#options.attacher.attach(request, by);
       return this.#options.journal.entries.get(endpoint)?.endpoint;
     } catch (error) {
       const { reason, detail } = problemOf(error);
@@ -206,7 +208,9 @@ function asksNothing({ memberships, moves }: Snapshot): boolean {
 }
 
 /** An interface that an instance lacks. */
-export type Join = Required<Pick<EndpointClaim, "network" | "workload" | "owner" | "netns">>;
+export type Join = Required<Pick<EndpointClaim, "network" | "workload" | "owner" | "netns">> & {
+  readonly user?: string;
+};
 export type HostWorkloads = {
   readonly host: string;
   readonly entries: ReadonlyMap<string, Entry>;
@@ -231,20 +235,45 @@ export function planMemberships(
   const attached = [...entries.values()].filter((entry) => entry.state === "attached");
   const joined = attached.filter((entry) => entry.endpoint.spec.joined === true);
   if (snapshot.memberships.length === 0 && joined.length === 0) return { joins: [], leaves: [], moves };
-  const wanted = new Set(snapshot.memberships.map(({ spec }) => `${spec.network} ${spec.workload}`));
+  const userOf = usersIn(snapshot, host);
+  const wanted = new Set(snapshot.memberships.map(({ spec }) => `${spec.network} ${workloadOf(spec)}`));
   const leaves = joined
     .filter((entry) => {
       if (!isAlive(entry)) return true;
       const { network, workload } = entry.endpoint.spec;
-      return isComplete && !wanted.has(`${network} ${workload}`) && !moves.some((move) => owns(move, entry.endpoint));
+      const asked = `${network} ${workloadOf({ workload, user: userOf(entry.endpoint) })}`;
+      return isComplete && !wanted.has(asked) && !moves.some((move) => owns(move, entry.endpoint));
     })
     .map((entry) => entry.endpoint.name);
-  return { joins: joinsOf(snapshot, attached.filter(isAlive), entries, moves), leaves, moves };
+  const alive = attached
+    .filter(isAlive)
+    .map(({ endpoint: { spec }, endpoint }) => ({ ...spec, ...defined({ user: userOf(endpoint) }) }))
+    .filter(({ workload }) => workload !== undefined);
+  return { joins: joinsOf(snapshot, alive, entries, moves), leaves, moves };
+}
+
+/** The user of an endpoint: as the server says now, or said when it was attached. */
+function usersIn({ endpoints }: Snapshot, host: string): (endpoint: Endpoint) => string | undefined {
+  const own = new Map(
+    endpoints.filter(({ spec }) => spec.host === host).map((each) => [plainName(each.name, host), each]),
+  );
+  return (endpoint) => (own.get(endpoint.name) ?? endpoint).spec.user;
+}
+
+/** A user's workload is another than one of the same name of another user, or of none. */
+function workloadOf({
+  workload,
+  user,
+}: {
+  readonly workload?: string | undefined;
+  readonly user?: string | undefined;
+}) {
+  return `${workload} ${user ?? ""}`;
 }
 
 function joinsOf(
   snapshot: Snapshot,
-  alive: readonly Entry[],
+  alive: readonly Endpoint["spec"][],
   entries: ReadonlyMap<string, Entry>,
   moves: readonly Move[],
 ): Join[] {
@@ -253,13 +282,13 @@ function joinsOf(
   const there = new Set([...entries.values()].map(({ endpoint: { spec } }) => `${spec.network} ${instanceOf(spec)}`));
   const coming = new Set(moves.map(({ spec }) => `${spec.to} ${spec.owner}`));
   const instances = Map.groupBy(
-    new Map(alive.map(({ endpoint: { spec } }) => [`${spec.workload} ${instanceOf(spec)}`, spec])).values(),
-    (spec) => spec.workload,
+    new Map(alive.map((spec) => [`${workloadOf(spec)} ${instanceOf(spec)}`, spec])).values(),
+    workloadOf,
   );
-  return snapshot.memberships.flatMap(({ spec: { network, workload } }) =>
-    (networks.has(network) ? (instances.get(workload) ?? []) : [])
+  return snapshot.memberships.flatMap(({ spec: { network, workload, user } }) =>
+    (networks.has(network) ? (instances.get(workloadOf({ workload, user })) ?? []) : [])
       .filter((spec) => !there.has(`${network} ${instanceOf(spec)}`) && !coming.has(`${network} ${spec.owner}`))
-      .map(({ owner, netns }): Join => ({ network, workload, owner, netns })),
+      .map(({ owner, netns }): Join => ({ network, workload, owner, netns, ...defined({ user }) })),
   );
 }
 

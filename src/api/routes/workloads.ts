@@ -8,6 +8,7 @@ import {
   parseMoveReport,
 } from "../../model/parse.ts";
 import type { Control } from "../../control/control.ts";
+import { bare } from "../../control/state/visibility.ts";
 import { onBehalf } from "../onBehalf.ts";
 import {
   type Answer,
@@ -124,5 +125,5 @@ async function attachOne(control: Control, call: Call): Promise<Answer> {
   if (claim === undefined) throw new Error("one claim is one");
   const { resource, created } = await control.writeAs(caller, { verb: "attach", claim, by });
   if (resource === undefined) throw new Error("an attach gives a resource");
-  return withEtag(created ? 201 : 200, resource);
+  return withEtag(created ? 201 : 200, by.role === "host" ? bare(resource) : resource);
 }

@@ -1,5 +1,6 @@
 // `weft network join`, `leave` and `members`: which workloads are in a network, and how far their hosts are with that.
 import type { Command } from "commander";
+import { defined } from "../../model/defined.ts";
 import { type Endpoint, type Snapshot, membershipName } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
@@ -13,16 +14,20 @@ export function registerMembers(noun: Command, cli: Cli): void {
     .command("join <network>")
     .argument("<workload>", "as given to weft attach --workload")
     .description("Give every instance of a workload, present and future, an interface in a network.");
-  writing(join).action(cli.verb(joinNetwork));
+  writing(join.option("--user <user>", WHOSE)).action(cli.verb(joinNetwork));
   const leave = noun
     .command("leave <network> <workload>")
     .description("Remove the interfaces that join made; those attached by hand stay.");
-  writing(leave).action(cli.verb(leaveNetwork));
+  writing(leave.option("--user <user>", WHOSE)).action(cli.verb(leaveNetwork));
   const members = noun
     .command("members <name>")
     .description("List the interfaces in a network, and whether a membership or a person made them.");
   reading(members).action(cli.verb(listMembers));
 }
+
+const WHOSE = "whose workload it is (default: yours; for an administrator, one that no user owns)";
+
+type Options = WriteOptions & { readonly user?: string };
 
 /** One interface in the network, or one that an instance still lacks. */
 type Member = {
@@ -48,14 +53,15 @@ const COLUMNS: readonly Column<Member>[] = [
 /** All members of the network, and those that are still to join. */
 function membersOf(snapshot: Snapshot, network: string): Member[] {
   const memberships = snapshot.memberships.filter(({ spec }) => spec.network === network);
-  const wanted = new Set(memberships.map(({ spec }) => spec.workload));
+  const wanted = new Set(memberships.map(({ name }) => name));
   const attached = snapshot.endpoints
     .filter(({ spec }) => spec.network === network)
     .map((endpoint): Member => {
-      const { workload, joined, detaching, owner, host, addresses } = endpoint.spec;
-      const isLeaving = detaching === true || (joined === true && !wanted.has(workload ?? ""));
+      const { workload = "", joined, detaching, owner, host, addresses } = endpoint.spec;
+      const isWanted = wanted.has(membershipName({ network, workload, ...defined({ user: endpoint.access?.owner }) }));
+      const isLeaving = detaching === true || (joined === true && !isWanted);
       return {
-        workload: workload ?? "",
+        workload,
         instance: owner,
         host,
         endpoint: endpoint.name,
@@ -64,9 +70,9 @@ function membersOf(snapshot: Snapshot, network: string): Member[] {
         state: isLeaving ? "leaving" : "attached",
       };
     });
-  const lacking = memberships.flatMap(({ spec: { workload } }): Member[] => {
+  const lacking = memberships.flatMap(({ spec: { workload, user } }): Member[] => {
     const none = { workload, endpoint: "", addresses: [], by: "membership" as const };
-    const instances = instancesOf(snapshot, workload);
+    const instances = instancesOf(snapshot, workload, user);
     if (instances.length === 0) return [{ ...none, instance: "", host: "", state: "no instance" }];
     const lack = lackOf(snapshot, network, instances);
     return lack.map(({ owner: instance, host }) => ({ ...none, instance, host, state: "joining" }));
@@ -75,8 +81,8 @@ function membersOf(snapshot: Snapshot, network: string): Member[] {
 }
 
 type Instance = Endpoint["spec"];
-function instancesOf(snapshot: Snapshot, workload: string): Instance[] {
-  const own = snapshot.endpoints.filter(({ spec }) => spec.workload === workload);
+function instancesOf(snapshot: Snapshot, workload: string, user: string | undefined): Instance[] {
+  const own = snapshot.endpoints.filter(({ spec, access }) => spec.workload === workload && access?.owner === user);
   return [...new Map(own.map(({ spec }) => [instanceKey(spec), spec])).values()];
 }
 
@@ -90,13 +96,13 @@ function instanceKey({ host, owner, netns }: Instance): string {
   return `${host} ${owner} ${netns}`;
 }
 
-async function joinNetwork(cli: Cli, network: string, workload: string, options: WriteOptions): Promise<void> {
+async function joinNetwork(cli: Cli, network: string, workload: string, options: Options): Promise<void> {
   const server = await connect(cli.io, options);
-  await server.join(network, workload);
-  const instances = instancesOf(await server.snapshot(), workload);
+  const { user } = (await server.join({ network, workload, ...defined({ user: options.user }) })).spec;
+  const instances = instancesOf(await server.snapshot(), workload, user);
   await waitUntil(cli.io, options.wait, async () => {
     const snapshot = await server.snapshot();
-    const missing = lackOf(snapshot, network, instancesOf(snapshot, workload));
+    const missing = lackOf(snapshot, network, instancesOf(snapshot, workload, user));
     if (missing.length > 0) {
       const conditions = (await server.status()).hosts.flatMap((host) => host.status?.conditions ?? []);
       const text = `waiting for ${count(missing.length, "instance")} of ${workload} to join ${network}`;
@@ -118,13 +124,19 @@ function whyNot(whose: string, owner: string, conditions: readonly string[]): st
   return why === undefined ? whose : `${whose} (${why})`;
 }
 
-async function leaveNetwork(cli: Cli, network: string, workload: string, options: WriteOptions): Promise<void> {
+async function leaveNetwork(cli: Cli, network: string, workload: string, options: Options): Promise<void> {
   const server = await connect(cli.io, options);
-  const { revision } = await server.remove("membership", membershipName(network, workload));
+  const { memberships } = await server.snapshot();
+  const all = memberships.filter(({ spec }) => spec.network === network && spec.workload === workload);
+  // Of several it is the one that no user owns.
+  const only = all.length === 1 ? all[0]?.spec.user : undefined;
+  const user = options.user ?? only;
+  const { revision } = await server.remove("membership", membershipName({ network, workload, ...defined({ user }) }));
   await waitUntil(cli.io, options.wait, async () => {
     const { endpoints } = await server.snapshot();
     const left = endpoints.filter(
-      ({ spec }) => spec.network === network && spec.workload === workload && spec.joined === true,
+      ({ spec, access }) =>
+        spec.network === network && spec.workload === workload && spec.joined === true && access?.owner === user,
     );
     if (left.length === 0) return pendingAt(await server.status(), revision);
     const text = `waiting for ${count(left.length, "instance")} of ${workload} to leave ${network}`;

@@ -7,6 +7,7 @@ import { builtInOf, recordOf } from "../../model/kinds.ts";
 import { ACL_KINDS, type AclKind, type Right } from "../../model/rights.ts";
 import { allNamesOf } from "../state/builtIn.ts";
 import type { Audience } from "../state/audience.ts";
+import { lets } from "../../model/narrowing.ts";
 import type { Principal } from "../state/principal.ts";
 import { type Before, type View, audiencesIn, get, getKey } from "../state/view.ts";
 import { hasRight, isSubject } from "./rights.ts";
@@ -101,7 +102,7 @@ const SEEN: { readonly [K in Kind]: Row<K> } = {
   hostcluster: isUsed,
   block: (sight, { spec }) => managesNetwork(sight, spec.network),
   vtep: (sight, { spec }) => managesVrf(sight, spec.vrf),
-  membership: (sight, { spec }) => managesNetwork(sight, spec.network),
+  membership: (sight, { spec }) => isOwnMembership(sight.principal, spec) || managesNetwork(sight, spec.network),
   migration: (sight, { spec }) => managesNetwork(sight, spec.from) && managesNetwork(sight, spec.to),
   move: (sight, { spec }) => managesNetwork(sight, spec.from) && managesNetwork(sight, spec.to),
   hold: (sight, { spec }) => managesNetwork(sight, spec.network),
@@ -114,6 +115,11 @@ const SEEN: { readonly [K in Kind]: Row<K> } = {
   aclrule: (sight, rule) =>
     isSubject(rule.spec.subject, sight.principal.user, sight.principal.groups) || isUsed(sight, rule),
 };
+
+/** Of its own workload. */
+function isOwnMembership({ user, narrowing }: Principal, spec: ResourceOf<"membership">["spec"]): boolean {
+  return spec.user === user && lets(narrowing, "use", spec.network);
+}
 
 function isUsed({ principal }: Sight, resource: Resource): boolean {
   return hasRight(principal, "use", resource);

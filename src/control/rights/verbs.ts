@@ -1,8 +1,9 @@
 // Who needs what for each verb of a write, by what the write names. A verb without a row does not compile.
 import { builtInOf } from "../../model/kinds.ts";
 import type { ApplyItem } from "../../model/input.ts";
+import { lets } from "../../model/narrowing.ts";
 import { peersIn } from "../../model/group.ts";
-import { type Resource, endpointName } from "../../model/resource.ts";
+import { type Membership, type Resource, endpointName } from "../../model/resource.ts";
 import { filledTemplate } from "../admit/network/template.ts";
 import { clustersIn } from "../state/audience.ts";
 import { get, listOf } from "../state/view.ts";
@@ -12,7 +13,7 @@ import { type Changed, changedFields } from "./fields.ts";
 import { checkMode, checkNewOwner, checkRule } from "./grants.ts";
 import { type Needs, isLocked } from "./needs.ts";
 import { lockedFault, nameInUse, notUnlocked, rightMissing } from "./refusal.ts";
-import { hasRight, isAble, isGiven } from "./rights.ts";
+import { hasRight, isAble, isGiven, principalOf } from "./rights.ts";
 import { isSeenBy, sightOf } from "./sight.ts";
 
 type WriteOf<V extends Write["verb"]> = Extract<Write, { readonly verb: V }>;
@@ -37,18 +38,12 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
       return at?.network === undefined ? needs.right("manage", "vrf", at?.vrf) : manages(needs, at.network);
     const { from, to } = kind === "migration" ? (get(needs.view, "migration", name)?.spec ?? {}) : {};
     if (kind === "migration") return manages(needs, from, to);
-    if (kind === "membership") return manages(needs, get(needs.view, "membership", name)?.spec.network);
+    if (kind === "membership") return leave(needs, name);
     needs.right(kind === "host" ? "admin" : "manage", kind, name);
     // Its endpoints are on their hosts until these have heard of it.
     if (kind === "host" && force === true) needs.cluster([], "force for a host", `host/${name}`);
   },
-  "join-network"(needs, { claim: { network, workload } }) {
-    manages(needs, network);
-    if (needs.principal === undefined) return;
-    const members = listOf(needs.view, "endpoint").filter(({ spec }) => spec.workload === workload);
-    for (const member of members) needs.rightTo("manage", member);
-    if (members.length === 0) needs.never(`join workload "${workload}", of which it manages nothing`, "its owner");
-  },
+  "join-network": joinNetwork,
   migrate(needs, { request: { from, to, workload, endpoint } }) {
     manages(needs, from, to);
     for (const each of needs.view.networks.get(from)?.endpoints.values() ?? []) {
@@ -211,8 +206,45 @@ function named(needs: Needs, { kind, name, spec }: ApplyItem, old: object | unde
   if (kind === "aclrule") checkRule(needs, name, spec);
 }
 
+/** Use of the network, of who asks and of whose workload it is, and manage of the workload. */
+function joinNetwork(needs: Needs, { claim: { network: name, workload, user: given } }: WriteOf<"join-network">): void {
+  needs.right("use", "network", name);
+  const { view, principal } = needs;
+  const user = given ?? principal?.user;
+  const network = get(view, "network", name);
+  if (user === undefined || network === undefined || get(view, "user", user) === undefined) return;
+  if (user !== principal?.user && !hasRight(principalOf(view, { user }), "use", network))
+    throw rightMissing(user, "use", network);
+  if (principal !== undefined) managesWorkload(needs, { network: name, workload, user });
+}
+
+/** Manage of all instances; of others' there is one at least. */
+function managesWorkload(needs: Needs, { network, workload, user }: Membership["spec"]): void {
+  const { principal, view } = needs;
+  if (principal === undefined) return;
+  const instances = listOf(view, "endpoint").filter(
+    ({ spec, access }) => spec.workload === workload && access?.owner === user,
+  );
+  for (const instance of instances) needs.rightTo("manage", instance);
+  const isOwn = user === principal.user && lets(principal.narrowing, "manage", network);
+  if (instances.length === 0 && !isOwn) needs.never(`let workload "${workload}" join or leave`, "who manages it");
+}
+
+/** Either side ends it: who manages the network, or the workload. */
+function leave(needs: Needs, name: string): void {
+  const membership = get(needs.view, "membership", name);
+  const network = get(needs.view, "network", membership?.spec.network ?? "");
+  if (membership === undefined || network === undefined) return;
+  if (needs.either("manage", [network])) return needs.right("manage", "network", network.name);
+  if (needs.principal !== undefined && !isSeenBy(sightOf(needs.view, needs.principal), membership))
+    needs.right("manage", "network", network.name);
+  managesWorkload(needs, membership.spec);
+}
+
 /** The host that asks vouches for the user; by itself a user makes no interface. */
 function attachOne(needs: Needs, { claim, by }: Pick<WriteOf<"attach">, "claim" | "by">): void {
+  if (claim.user !== undefined && claim.user !== needs.principal?.user)
+    return needs.never(`make an endpoint of user "${claim.user}"`, "this user");
   if (by.role === "user") return needs.never("make an endpoint", "the host that it is on");
   const { principal } = needs;
   const name = endpointName(claim.owner, claim.ifname);

@@ -38,6 +38,7 @@ function audiencesOf(resource: Resource): readonly Audience[] {
   for (const group of new Set([access?.group, groupOf(resource)]))
     if (group !== undefined) audiences.push(`group/${group}`);
   if (access !== undefined && !access.mode.endsWith("---")) audiences.push("other");
+  if (resource.kind === "membership" && resource.spec.user !== undefined) audiences.push(`owner/${resource.spec.user}`);
   // Of a template this is a part of a network.
   const { network, from, vrf } = resource.spec as {
     readonly network?: unknown;

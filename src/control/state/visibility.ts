@@ -28,11 +28,15 @@ export function fullSnapshot(view: View): Snapshot {
   return snapshotWith(view, (kind) => listOf(view, kind));
 }
 
-/** As hosts see it: whose it is does not concern them. The same value for most, which no user owns. */
+/**
+ * As hosts see it: whose it is does not concern them, but that of an endpoint, because its workload is in what this
+ * user joins. The same value for most, which no user owns.
+ */
 export function bare<R extends Resource>(resource: R): R {
   if (resource.access === undefined && resource.lock === undefined) return resource;
-  const { access: _, lock: __, lockedBy: ___, ...rest } = resource;
-  return rest as R;
+  const { access, lock: _, lockedBy: __, ...rest } = resource;
+  if (resource.kind !== "endpoint" || access?.owner === undefined) return rest as R;
+  return { ...rest, spec: { ...resource.spec, user: access.owner } } as R;
 }
 
 function bareList<R extends Resource>(list: readonly R[]): readonly R[] {

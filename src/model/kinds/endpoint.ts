@@ -21,6 +21,7 @@ export const endpoint = {
     workload: optional(
       Text("What the owner is an instance of: instances join and leave networks together (memberships)."),
     ),
+    user: optional(Text("As its host sees it: the user who owns it, and so the workload's instance.")),
     joined: optional(Flag("Made by a membership of its workload, not by hand; it goes with the membership.")),
     defaultRoute: optional(
       Flag(

@@ -6,7 +6,13 @@ import { type Value, Text, oneOf, optional, strictObject } from "../schema.ts";
 
 /** Every instance of a workload has an interface in the network, and those that come later will. */
 export const membership = {
-  spec: strictObject({ network: Type.String(), workload: Type.String() }),
+  spec: strictObject({
+    network: Type.String(),
+    workload: Type.String(),
+    user: optional(
+      Text("Whose workload: instances whose endpoints this user owns. Absent: instances that no user owns."),
+    ),
+  }),
   see: "network members NETWORK",
   unknown: "membership-unknown",
   // All hosts, so that a workload's first instance on a host finds its networks while the server is away, too.

@@ -95,8 +95,9 @@ export function localNetwork(name: string): Resource {
   return make("network", name, spec);
 }
 
-export function membership(network: string, workload: string): Resource {
-  return make("membership", membershipName(network, workload), { network, workload });
+export function membership(network: string, workload: string, user?: string): Resource {
+  const spec = { network, workload, ...(user === undefined ? {} : { user }) };
+  return make("membership", membershipName(spec), spec);
 }
 
 /** A pending move of an endpoint of host h1 from network `a` to `b`. */

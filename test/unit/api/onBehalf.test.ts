@@ -38,16 +38,18 @@ test("an endpoint with a user's token is the user's, whose right to the network 
   isProblem(await attach({ userToken: tokens["bob"] }), "network-unknown", /blue/);
   const made = await attach({ userToken: tokens["alice"] });
   assert.equal(made.status, 201, made.text);
-  assert.deepEqual([made.body.access.owner, made.body.access.group], ["alice", "staff"]);
+  assert.deepEqual([made.body.spec.user, made.body.access], ["alice", undefined], "a host knows whose it is");
   assert.ok(!made.text.includes(tokens["alice"] ?? "-"), "the token is kept nowhere");
   assert.equal((await attach({ userToken: tokens["alice"] })).status, 200, "the same again");
   isProblem(await attach({ userToken: tokens["bob"] }), "forbidden", /bob/);
-  assert.equal((await attach({})).body.access.owner, "alice", "a host that repeats it takes it from nobody");
+  assert.equal((await attach({})).body.spec.user, "alice", "a host that repeats it takes it from nobody");
   const seen = await ask("GET", "/v1/endpoints", undefined, { token: tokens["alice"] });
   assert.deepEqual(
     seen.body.items.map(({ name }: { name: string }) => name),
     ["web.eth0"],
   );
+  const [{ access }] = seen.body.items;
+  assert.deepEqual([access.owner, access.group], ["alice", "staff"]);
 });
 
 test("a selection for a user: only networks that it may use, and of others not a word", async () => {

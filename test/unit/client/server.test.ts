@@ -134,7 +134,10 @@ test("every other call asks what the API expects, of a route that the server has
     [() => client.reclaim("h1", { dryRun: true }), { line: "POST /v1/hosts/h1/reclaim?force=false&dryRun=true" }],
     [() => client.drain("h1", true), { line: "POST /v1/hosts/h1/drain" }],
     [() => client.drain("h1", false), { line: "POST /v1/hosts/h1/resume" }],
-    [() => client.join("blue", "web"), { line: "POST /v1/memberships", body: { network: "blue", workload: "web" } }],
+    [
+      () => client.join({ network: "blue", workload: "web" }),
+      { line: "POST /v1/memberships", body: { network: "blue", workload: "web" } },
+    ],
     [() => client.migrate({ from: "a", to: "b" }), { line: "POST /v1/migrations", body: { from: "a", to: "b" } }],
     [() => client.hold(hold), { line: "POST /v1/holds", body: hold }],
     [() => client.release(span), { line: "DELETE /v1/holds?network=blue&first=10.7.0.9" }],

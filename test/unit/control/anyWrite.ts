@@ -305,7 +305,13 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
     arbitrary: fc.record({
       verb: fc.constant("delete" as const),
       kind: fc.constantFrom("pool" as const, "membership" as const, "migration" as const),
-      name: fc.constantFrom("small", "large", ...NETWORKS.map((each) => membershipName(each, "web")), "m9", "m20"),
+      name: fc.constantFrom(
+        "small",
+        "large",
+        ...NETWORKS.map((each) => membershipName({ network: each, workload: "web" })),
+        "m9",
+        "m20",
+      ),
       force: fc.boolean(),
     }),
   },

@@ -12,16 +12,18 @@ import { refuseWhile } from "../context.ts";
 export function deleteUser(draft: Draft, { name, force }: Delete): void {
   const owned = ownedBy(draft.view, ({ owner }) => owner === name);
   const rules = listOf(draft.view, "aclrule").filter(({ spec }) => spec.subject.user === name);
+  const memberships = listOf(draft.view, "membership").filter(({ spec }) => spec.user === name);
   if (force !== true)
-    refuseWhile([...owned, ...rules].map(keyOfResource), {
+    refuseWhile([...owned, ...rules, ...memberships].map(keyOfResource), {
       what: `user "${name}" cannot go`,
-      why: "these belong to the user, or give it rights",
+      why: "these belong to the user, or give it something",
       fix: "give them to others with chown, or use force: then they are the administrators'",
     });
   for (const resource of owned) draft.grant(resource, without(resource.access, "owner"));
   for (const resource of OWNED_KINDS.flatMap((kind): readonly Resource[] => listOf(draft.view, kind)))
     if (resource.lockedBy === name) draft.lock(resource, resource.lock, undefined);
   for (const { name: rule } of rules) draft.remove("aclrule", rule);
+  for (const membership of memberships) draft.remove("membership", membership.name);
   draft.remove("user", name);
 }
 

@@ -14,6 +14,7 @@ import { AUTO_NETWORK } from "../../../model/selection.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
 import { checkAble } from "../../../model/lacking.ts";
 import { endpointName } from "../../../model/resource.ts";
+import { NEW_MODE } from "../../../model/rights.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Viewer, Write } from "../../write.ts";
@@ -32,6 +33,7 @@ import { checkCarries } from "../network/carries.ts";
 import { lastMeeting, refusalOf } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
 import { policyFields } from "../group/group.ts";
+import { vouchedUser } from "./membership.ts";
 import { attachEach, attachSelected } from "./selected.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
@@ -92,7 +94,14 @@ function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
     ...defined({ labels: someLabels(claim.labels) }),
   });
   checkQuota(view, network, tenant, before);
-  return endpoint;
+  return draft.asking?.role === "user" ? endpoint : ofInstance(draft, endpoint, claim);
+}
+
+/** What a membership or a move makes belongs to whom the instance does. */
+function ofInstance(draft: Draft, endpoint: Endpoint, claim: EndpointClaim): Endpoint {
+  const owner = vouchedUser(draft.view, claim)?.user;
+  const group = owner === undefined ? undefined : get(draft.view, "user", owner)?.spec.group;
+  return group === undefined ? endpoint : draft.grant(endpoint, { ...defined({ owner, group }), mode: NEW_MODE });
 }
 
 /** The same; of a claim that names no network, the endpoint, or the local network that its host allocates in. */

@@ -9,6 +9,7 @@ import { slicesOn } from "../../../model/carrying.ts";
 import { isOver } from "../../../model/kinds/membership.ts";
 import {
   type Endpoint,
+  type Membership,
   type Migration,
   type Move,
   type Network,
@@ -22,6 +23,7 @@ import type { Delete, Write } from "../../write.ts";
 import { usesOf } from "../../state/usage.ts";
 import { endpointsOf, membershipsOf } from "../contents.ts";
 import { checkEnabled, existing, refuseWhile } from "../context.ts";
+import { usersOfLocal } from "./membership.ts";
 import { endLease } from "../address/freed.ts";
 
 /** Finished migrations that are kept for people to read. */
@@ -42,6 +44,7 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
   }
   const members = membersOf(view, request);
   checkEnabled(target, "to");
+  if (target.spec.ipam === "local" && members.some(({ access }) => access?.owner !== undefined)) throw usersOfLocal(to);
   checkRoom(view, target, members);
   forgetOld(draft);
   const name = `m${view.revision + 1}`;
@@ -92,9 +95,9 @@ export function deleteMigration(draft: Draft, { name, force }: Delete): void {
     });
   }
   for (const { spec } of open) {
-    const { workload, joined } = get(view, "endpoint", spec.endpoint)?.spec ?? {};
+    const { spec: { workload, joined } = {}, access } = get(view, "endpoint", spec.endpoint) ?? {};
     if (joined === true && workload !== undefined)
-      draft.put("membership", membershipName(spec.from, workload), { network: spec.from, workload });
+      putMembership(draft, { network: spec.from, workload, ...defined({ user: access?.owner }) });
   }
   for (const move of moves) draft.remove("move", move.name);
   draft.remove("migration", name);
@@ -146,17 +149,21 @@ function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): 
   return members;
 }
 
-function isMember(view: View, { spec }: Endpoint): boolean {
-  return spec.workload !== undefined && view.membership.has(membershipName(spec.network, spec.workload));
+function isMember(view: View, { spec: { network, workload }, access }: Endpoint): boolean {
+  if (workload === undefined) return false;
+  return view.membership.has(membershipName({ network, workload, ...defined({ user: access?.owner }) }));
+}
+
+function putMembership(draft: Draft, spec: Membership["spec"]): void {
+  draft.put("membership", membershipName(spec), spec);
 }
 
 /** Memberships of the old network become memberships of the new one. */
 function moveMemberships(draft: Draft, from: string, to: string, only: string | undefined): void {
   for (const membership of membershipsOf(draft.view, from)) {
-    const { workload } = membership.spec;
-    if (only !== undefined && workload !== only) continue;
+    if (only !== undefined && membership.spec.workload !== only) continue;
     draft.remove("membership", membership.name);
-    draft.put("membership", membershipName(to, workload), { network: to, workload });
+    putMembership(draft, { ...membership.spec, network: to });
   }
 }
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type Move, type Resource, snapshotOf } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
 import { nextInterface, planMemberships } from "../../../../src/agent/workload/members.ts";
-import { entryNamed, localNetwork as network, membership, move as moveOf } from "../samples.ts";
+import { entryNamed, localNetwork as network, make, membership, move as moveOf } from "../samples.ts";
 
 const move = (endpoint: string, to: string, more: Partial<Move["spec"]> = {}) =>
   moveOf(endpoint, { migration: "m1", to, ...more });
@@ -49,6 +49,28 @@ test("what is there, on its way out, dead, or of no network that is there, is no
   ];
   const memberships = [membership("b", "web"), membership("gone", "web")];
   assert.deepEqual(wishes(memberships, entries, { dead: ["w3.eth0"] }).joins, []);
+});
+
+test("a user's membership takes in the user's instances, and nobody else's of the same name", () => {
+  const of = (user: string) => ({ ...web, user });
+  const entries = [
+    entry("w1.eth0", "a", of("ann")),
+    entry("w2.eth0", "a", of("ben")),
+    entry("w3.eth0", "a", web),
+    entry("w4.eth0", "a", of("ann")),
+    entry("w4.eth1", "b", { ...joined, user: "ann" }),
+  ];
+  assert.deepEqual(wishes([membership("b", "web", "ann")], entries).joins, ["w1 b"]);
+  assert.deepEqual(wishes([membership("b", "web")], entries).joins, ["w3 b"]);
+  assert.deepEqual(wishes([membership("b", "web", "ben")], entries), {
+    joins: ["w2 b"],
+    leaves: ["w4.eth1"],
+    moves: [],
+  });
+  assert.deepEqual(wishes([membership("b", "web")], entries).leaves, ["w4.eth1"]);
+  // The server says whose it is now; the journal, whose it was.
+  const given = make("endpoint", "w1.eth0", { ...entryNamed("w1.eth0", "a", of("ben")).endpoint.spec });
+  assert.deepEqual(wishes([given, membership("b", "web", "ben")], entries).joins, ["w1 b", "w2 b"]);
 });
 
 test("what a membership made goes with it, if its absence is an answer; what was made by hand stays", () => {

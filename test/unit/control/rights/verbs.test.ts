@@ -124,7 +124,7 @@ test("with use alone nobody takes, moves or frees an address of others", async (
     { verb: "hold", request: { network: "blue", first: "10.7.0.50", reason: "r", owner: "o" } },
     { verb: "release", span: { network: "blue", first: "10.7.0.50" } },
     { verb: "reserve", network: "blue", request: { name: "piece", size: 2 } },
-    { verb: "join-network", claim: { network: "blue", workload: "w" } },
+    { verb: "join-network", claim: { network: "blue", workload: "w", user: "cat" } },
     { verb: "commit-group", name: "web" },
     { verb: "expire" },
     { verb: "drain", host: "h1", drained: true },
