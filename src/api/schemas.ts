@@ -22,7 +22,7 @@ import {
   typeNameOf,
 } from "../model/kinds.ts";
 import { Access, LockLevel } from "../model/rights.ts";
-import { Text, Texts, optional, strictObject } from "../model/schema.ts";
+import { AnyText, AnyTexts, optional, strictObject } from "../model/schema.ts";
 import { SelectRequest, Selected } from "../model/selection.ts";
 import { OwnedQuota } from "../model/quota.ts";
 import * as status from "../model/status.ts";
@@ -42,14 +42,14 @@ const Count = Type.Integer({ minimum: 0 });
 const OWNED = {
   access: optional(Access),
   lock: optional(LockLevel),
-  lockedBy: optional(Text("The user who has locked it. Absent: an administrator.")),
+  lockedBy: optional(AnyText("The user who has locked it. Absent: an administrator.")),
 };
 
 function envelope(kind: Kind) {
   return strictObject({
     kind: Type.Literal(kind),
-    name: Text("Identity for people, unique among its kind."),
-    uid: Text("A resource deleted and made again is another one."),
+    name: AnyText("Identity for people, unique among its kind."),
+    uid: AnyText("A resource deleted and made again is another one."),
     revision: Type.Integer({ minimum: 0, description: "The commit that last changed it; 0: built in." }),
     spec: recordOf(kind).spec,
     ...(recordOf(kind).owned === true ? OWNED : {}),
@@ -64,13 +64,13 @@ function named<K extends Kind, End extends string>(kinds: readonly K[], end: End
 
 const resources = named(ALL_KINDS, "", envelope);
 const Resource = Type.Union(Object.values(resources));
-const Change = Type.Union([strictObject({ put: Resource }), strictObject({ remove: Text("kind/name") })]);
+const Change = Type.Union([strictObject({ put: Resource }), strictObject({ remove: AnyText("kind/name") })]);
 
 function page(item: TSchema) {
   return strictObject({
     revision: Revision,
     items: Type.Array(item, { description: "In order of their names." }),
-    cursor: optional(Text("There is more: ask for what follows with ?cursor=")),
+    cursor: optional(AnyText("There is more: ask for what follows with ?cursor=")),
   });
 }
 
@@ -84,8 +84,8 @@ function putSchema(kind: WritableKind) {
 }
 
 const ShownCa = {
-  pin: Text("SHA-256 of its public key, in base64url."),
-  certificate: Text("PEM."),
+  pin: AnyText("SHA-256 of its public key, in base64url."),
+  certificate: AnyText("PEM."),
   untilMs: Count,
 };
 
@@ -106,10 +106,10 @@ export const SCHEMAS = {
   JoinRequest: input.JoinRequest,
   HostSettings: input.HostSettings,
   Joined: strictObject({
-    cluster: Text("Two servers with different stores never have the same."),
+    cluster: AnyText("Two servers with different stores never have the same."),
     host: resources.Host,
-    certificate: optional(Text("For the request that was sent: by it the host proves who it is. PEM.")),
-    ca: optional(Text("The CAs to trust from now on, first the one that has signed. PEM.")),
+    certificate: optional(AnyText("For the request that was sent: by it the host proves who it is. PEM.")),
+    ca: optional(AnyText("The CAs to trust from now on, first the one that has signed. PEM.")),
     ...Patience,
   }),
   EndpointClaim: input.EndpointClaim,
@@ -137,7 +137,7 @@ export const SCHEMAS = {
   Snapshot: strictObject({
     cluster: Type.String(),
     revision: Revision,
-    history: optional(Text("Of hosts: of which history the revision is; to be shown again (Weft-History).")),
+    history: optional(AnyText("Of hosts: of which history the revision is; to be shown again (Weft-History).")),
     ...Object.fromEntries(ALL_KINDS.map((kind) => [LISTS[kind], listSchema(kind)])),
   }),
   ChangeSet: strictObject({
@@ -189,12 +189,12 @@ export const SCHEMAS = {
     ...ShownCa,
     sinceMs: Count,
     previous: optional(strictObject(ShownCa)),
-    missing: optional(Texts("Hosts that have shown no certificate of this CA yet.")),
+    missing: optional(AnyTexts("Hosts that have shown no certificate of this CA yet.")),
   }),
   Heard: strictObject({
     revision: Revision,
     ca: optional(
-      Text("The pin of the CA that signs now: a host whose certificate is of another one asks for the next."),
+      AnyText("The pin of the CA that signs now: a host whose certificate is of another one asks for the next."),
     ),
     ...Patience,
   }),
@@ -213,16 +213,16 @@ export const SCHEMAS = {
   Version: strictObject({ version: Type.String(), cluster: Type.String() }),
   Problem: strictObject(
     {
-      type: Text("urn:weft:problem:<reason>"),
+      type: AnyText("urn:weft:problem:<reason>"),
       title: Type.String(),
       status: Count,
-      detail: Text("One line a person can act on."),
-      reason: Text("From a closed list: what programs may depend on."),
+      detail: AnyText("One line a person can act on."),
+      reason: AnyText("From a closed list: what programs may depend on."),
       what: Type.String(),
-      where: optional(Text("A path into the request, or the object concerned.")),
+      where: optional(AnyText("A path into the request, or the object concerned.")),
       why: optional(Type.String()),
       fix: Type.String(),
-      blockers: optional(Texts("What stands in the way.")),
+      blockers: optional(AnyTexts("What stands in the way.")),
       retryAfterSeconds: optional(Count),
     },
     "RFC 9457",

@@ -3,13 +3,13 @@
 // that none can be changed or cut out without a trace. No record has a secret in it.
 import { hash } from "node:crypto";
 import Type from "typebox";
-import { type Value, Flag, Text, optional, strictObject } from "./schema.ts";
+import { type Value, AnyText, Flag, optional, strictObject } from "./schema.ts";
 
 const State = Type.Record(Type.String(), Type.Unknown());
 
 /** What a write did to one resource: of a resource that stays, only what became different. */
 export const AuditChange = strictObject({
-  key: Text("Kind and name: `network/blue`."),
+  key: AnyText("Kind and name: `network/blue`."),
   before: optional(State),
   after: optional(State),
 });
@@ -18,13 +18,13 @@ export type AuditChange = Value<typeof AuditChange>;
 /** What is recorded; the store adds where the record is in the chain. */
 const ENTRY = {
   atMs: Type.Number({ description: "ms since 1970." }),
-  who: Text("admin, user/NAME, host/NAME, join (a join token), server, or nobody (no valid credential)."),
-  credential: Text("By what the caller proved who it is; never the secret itself."),
-  from: Text("The address it asked from, or unix."),
-  verb: Text("What was asked for; of a request that was refused before it was understood, its method and path."),
-  result: Text("done, or the reason of the refusal."),
-  object: optional(Text("What it was asked for.")),
-  message: optional(Text("Of a refusal.")),
+  who: AnyText("admin, user/NAME, host/NAME, join (a join token), server, or nobody (no valid credential)."),
+  credential: AnyText("By what the caller proved who it is; never the secret itself."),
+  from: AnyText("The address it asked from, or unix."),
+  verb: AnyText("What was asked for; of a request that was refused before it was understood, its method and path."),
+  result: AnyText("done, or the reason of the refusal."),
+  object: optional(AnyText("What it was asked for.")),
+  message: optional(AnyText("Of a refusal.")),
   count: optional(Type.Number({ description: "Of refusals that are alike: how many. Absent: one." })),
   untilMs: optional(Type.Number({ description: "Of refusals that are alike: when the last one was." })),
   trimmed: optional(
@@ -42,7 +42,7 @@ export const AuditRecord = strictObject({
   seq: Type.Number({ description: "Its place in the log." }),
   revision: optional(Type.Number({ description: "Of the commit that it is part of." })),
   ...ENTRY,
-  hash: Text("SHA-256 of the hash before it and the record's JSON without this field."),
+  hash: AnyText("SHA-256 of the hash before it and the record's JSON without this field."),
 });
 export type AuditRecord = Value<typeof AuditRecord>;
 

@@ -3,9 +3,9 @@
 // control/check/findings.ts judges.
 import Type from "typebox";
 import { type Trial, TrialResult } from "./preflight.ts";
-import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, AnyText, AnyTexts, Flag, Text, oneOf, optional, strictObject } from "./schema.ts";
 
-const Addresses = Texts("Without prefix length.");
+const Addresses = AnyTexts("Without prefix length.");
 
 /** An entry of a host's journal, with what only the host knows about it. */
 const JournalEntry = strictObject({
@@ -37,7 +37,7 @@ export const Inventory = strictObject({
   revision: Type.Integer({ minimum: 0, description: "The newest that this host had heard of." }),
   entries: Type.Array(JournalEntry),
   ports: Type.Array(KernelPort),
-  busy: Texts("Endpoints being attached or detached while this was read."),
+  busy: AnyTexts("Endpoints being attached or detached while this was read."),
   telling: Flag("Whether the agent is just telling the server what its journal knows."),
 });
 
@@ -63,7 +63,7 @@ export const Order = Type.Union([
 /** The answer to a question: the result of each order, then the inventory, and what came of the trial. */
 export const InventoryAnswer = strictObject({
   ask: Type.Integer({ minimum: 1 }),
-  done: Texts("One per order: empty if it was done, else why not."),
+  done: AnyTexts("One per order: empty if it was done, else why not."),
   inventory: Inventory,
   trial: optional(TrialResult),
 });
@@ -110,7 +110,7 @@ const Finding = strictObject({
   endpoint: Type.String(),
   host: Type.String(),
   evidence: Type.Array(Evidence),
-  remedy: Text("What --repair does, or what a person has to do."),
+  remedy: AnyText("What --repair does, or what a person has to do."),
   mendable: Flag("Whether repair does it."),
   repair: optional(strictObject({ done: Type.Boolean(), says: Type.String() }, "With repair: what was done about it.")),
 });
@@ -118,7 +118,7 @@ const Finding = strictObject({
 export const CheckReport = strictObject({
   revision: Type.Integer({ minimum: 0 }),
   endpoints: Type.Integer({ description: "That the server knows." }),
-  checked: Texts("Hosts that were asked and answered."),
+  checked: AnyTexts("Hosts that were asked and answered."),
   unchecked: Type.Array(strictObject({ host: Type.String(), why: Type.String() }), {
     description: "Hosts that could not be asked: nothing is said about their journals and kernels.",
   }),

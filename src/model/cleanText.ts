@@ -4,7 +4,7 @@
 import { type Cidr, formatCidr } from "./address.ts";
 
 /** Characters of one text, and texts of one list. */
-const TEXT_MAX = 2_000;
+export const SAID_MAX = 2_000;
 const LIST_MAX = 1_000;
 /** The most addresses and routes of a host: an overlap check needs no more. */
 export const PREFIXES_MAX = 4_096;
@@ -13,7 +13,7 @@ export const PREFIXES_MAX = 4_096;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 export function cleanText(text: string): string {
-  return text.slice(0, TEXT_MAX).replaceAll(CONTROLS, "\ufffd");
+  return text.slice(0, SAID_MAX).replaceAll(CONTROLS, "\ufffd");
 }
 
 /** The same value with every text in it cleaned, however deep. */

@@ -2,10 +2,23 @@
 // groups of its network and its own. Without any group nothing is filtered; with one, what no rule allows is dropped.
 // Answers to what was allowed always pass. Here are the words, the built-in group `default`, and which groups count.
 import Type from "typebox";
-import { type Value, Flag, Text, oneOf, optional, strictObject } from "./schema.ts";
+import {
+  type Value,
+  Description,
+  Flag,
+  HOSTS_MAX,
+  NAME_MAX,
+  Name,
+  Text,
+  oneOf,
+  optional,
+  strictObject,
+} from "./schema.ts";
 
+/** Security groups of one endpoint, range or network. */
+export const GROUPS_MAX = 32;
 /** Names of groups, as networks, ranges and endpoints have them. */
-export const GroupNames = (description: string) => optional(Type.Array(Type.String(), { maxItems: 32, description }));
+export const GroupNames = (description: string) => optional(Type.Array(Name, { maxItems: GROUPS_MAX, description }));
 
 const Port = Type.Union([
   Type.Integer({ minimum: 0, maximum: 65_535 }),
@@ -31,27 +44,32 @@ const Rule = strictObject({
       description: "Smaller is asked first; of equals deny wins. Default 500.",
     }),
   ),
-  protocol: Type.Union([Type.String(), Type.Integer({ minimum: 0, maximum: 255 })], {
+  protocol: Type.Union([Name, Type.Integer({ minimum: 0, maximum: 255 })], {
     description: "all, tcp, udp, icmp, icmpv6, ipsec (ESP), in any case, or the number of an IP protocol.",
   }),
   ports: optional(
-    Type.Array(Port, { minItems: 1, description: "tcp and udp: destination ports and ranges. Default: all." }),
+    Type.Array(Port, {
+      minItems: 1,
+      maxItems: 256,
+      description: "tcp and udp: destination ports and ranges. Default: all.",
+    }),
   ),
   icmpType: optional(Type.Integer({ minimum: 0, maximum: 255, description: "icmp and icmpv6: only this type." })),
   peer: optional(Peer),
   log: optional(Flag("What it decides is logged by the kernel, at most ten a second.")),
-  description: optional(Type.String()),
+  description: optional(Text(undefined, NAME_MAX)),
 });
 
 export const SecurityGroupSpec = strictObject({
   rules: Type.Array(Rule, { maxItems: 5000 }),
   keepFlows: optional(Flag("Flows that a change no longer allows go on until they end. Default: they are cut.")),
   commits: optional(
-    Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
+    Type.Record(Name, Type.Integer({ minimum: 1 }), {
+      maxProperties: HOSTS_MAX + 1,
       description: "How often hosts were told to load it again, by host; * is all. The server counts.",
     }),
   ),
-  description: optional(Type.String()),
+  description: optional(Description),
 });
 
 /** What a network's endpoints may send; all is refused unless it is said here. */

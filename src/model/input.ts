@@ -2,14 +2,27 @@
 // request may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the
 // OpenAPI document.
 import Type from "typebox";
-import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import {
+  type Value,
+  ADDRESSES_MAX,
+  AnyText,
+  AnyTexts,
+  Flag,
+  HOSTS_MAX,
+  Name,
+  Text,
+  Texts,
+  oneOf,
+  optional,
+  strictObject,
+} from "./schema.ts";
 import { type InputOf, WRITABLE_KINDS, type WritableKind, putOf } from "./kinds.ts";
 import { endpoint } from "./kinds/endpoint.ts";
 import { host } from "./kinds/host.ts";
 import { membership, migration } from "./kinds/membership.ts";
 import { NetworkInput } from "./kinds/network.ts";
-import { InputValue } from "./kinds/template.ts";
-import { PhysicalSetting } from "./physical.ts";
+import { INPUTS_MAX, InputValue } from "./kinds/template.ts";
+import { PHYSICAL_MAX, PhysicalSetting } from "./physical.ts";
 import { QosInput } from "./qos.ts";
 import { SELECTION } from "./selection.ts";
 import { LockLevel } from "./rights.ts";
@@ -29,9 +42,9 @@ const claimed = {
   bootId: optional(
     Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
   ),
-  hostPrefixes: Texts("The host's own addresses and routes: networks must not overlap them."),
+  hostPrefixes: AnyTexts("The host's own addresses and routes: networks must not overlap them."),
 };
-export const HostClaim = strictObject({ host: Type.String(), ...claimed });
+export const HostClaim = strictObject({ host: Name, ...claimed });
 /** What a host sends to join: its name is in the path. */
 export const JoinRequest = strictObject({
   ...claimed,
@@ -50,6 +63,7 @@ export const JoinRequest = strictObject({
 export const HostSettings = strictObject({
   physical: optional(
     Type.Array(PhysicalSetting, {
+      maxItems: PHYSICAL_MAX,
       description: "Which of its devices lead to physical networks: all that is said at the server. [] says nothing.",
     }),
   ),
@@ -72,14 +86,17 @@ export const EndpointClaim = strictObject({
         "to have the right to use the network.",
     }),
   ),
-  host: Type.String(),
+  host: Name,
   ...Type.Pick(endpoint.spec, ["owner", "ifname", "netns"]).properties,
   addresses: optional(
-    Texts("Without prefix length. Global networks: what is not given is assigned. Local ones: the agent's choice."),
+    Texts(
+      "Without prefix length. Global networks: what is not given is assigned. Local ones: the agent's choice.",
+      ADDRESSES_MAX,
+    ),
   ),
-  mac: optional(Type.String()),
+  mac: optional(Name),
   range: optional(Text("Global networks: only from this address range.")),
-  slice: optional(Type.String()),
+  slice: optional(Name),
   tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
   ...Type.Pick(endpoint.spec, ["workload", "user", "joined", "defaultRoute"]).properties,
   ...EndpointPatch.properties,
@@ -95,16 +112,16 @@ export const MigrationRequest = strictObject({
 /** What a host says of a move. */
 export const MoveReport = strictObject({
   state: oneOf(["joined", "left", "failed", "gone"]),
-  newEndpoint: optional(Type.String()),
-  newAddresses: optional(Type.Array(Type.String())),
-  reason: optional(Type.String()),
+  newEndpoint: optional(Name),
+  newAddresses: optional(Type.Array(Name, { maxItems: ADDRESSES_MAX })),
+  reason: optional(AnyText("Why it failed.")),
 });
 
 /** Several interfaces at once: all or none. */
 export const EndpointClaims = strictObject({ endpoints: Type.Array(EndpointClaim, { minItems: 1, maxItems: 256 }) });
 
 const span = {
-  network: Type.String(),
+  network: Name,
   first: Text("An IP address, or a MAC."),
   last: optional(Text("Default: `first` alone.")),
 };
@@ -131,7 +148,9 @@ export const InstantiateRequest = strictObject({
     Text("Of the network; of several, what their numbered names begin with. Default: the template's, with a number."),
   ),
   count: optional(Type.Integer({ minimum: 1, maximum: 256, description: "How many: all or none. Default: 1." })),
-  inputs: optional(Type.Record(Type.String(), InputValue, { description: "Values by the names of inputs." })),
+  inputs: optional(
+    Type.Record(Name, InputValue, { maxProperties: INPUTS_MAX, description: "Values by the names of inputs." }),
+  ),
   network: optional(NetworkInput),
   replaceAddresses: optional(
     Flag("Subnets, pool or ranges of `network` are instead of the template's. Default: false, and both are refused."),
@@ -149,15 +168,13 @@ export const ChmodRequest = strictObject({ mode: Text("Like um-u-----, or three 
 export const LockRequest = strictObject({ level: LockLevel });
 
 export const SecurityGroupCommit = strictObject({
-  hosts: optional(Texts("Only these hosts load it again. Default: all.")),
+  hosts: optional(Texts("Only these hosts load it again. Default: all.", HOSTS_MAX)),
 });
 const ApplyItem = Type.Union(
-  WRITABLE_KINDS.map((kind) =>
-    strictObject({ kind: Type.Literal(kind), name: Type.String(), spec: putOf(kind).input }),
-  ),
+  WRITABLE_KINDS.map((kind) => strictObject({ kind: Type.Literal(kind), name: Name, spec: putOf(kind).input })),
 );
 export const ApplyRequest = strictObject({
-  resources: Type.Array(ApplyItem),
+  resources: Type.Array(ApplyItem, { maxItems: 20_000 }),
   pruneVrf: optional(Text("Networks of this VRF that are not listed are deleted.")),
   dryRun: optional(Flag("Only say what would change.")),
 });

@@ -2,7 +2,7 @@
 // that both may be named by the same words. Nothing in a kernel follows from them.
 import Type from "typebox";
 import { Fault } from "./fault.ts";
-import { type Value, optional } from "./schema.ts";
+import { type Value, Name, optional } from "./schema.ts";
 
 /** At most so many of one resource. */
 const LABELS_MAX = 64;
@@ -13,7 +13,8 @@ const KEY_RULE =
   "it may stand a domain name and a slash";
 const VALUE_RULE = "a value is empty, or is like the name of a key: 1 to 63 letters, digits, dots, dashes, underscores";
 
-export const Labels = Type.Record(Type.String(), Type.String(), {
+export const Labels = Type.Record(Name, Name, {
+  maxProperties: LABELS_MAX,
   description: `Keys and values for people and selectors, like rack: r7. At most ${LABELS_MAX}.`,
 });
 export type Labels = Value<typeof Labels>;

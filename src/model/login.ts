@@ -2,7 +2,7 @@
 // that to the request which made it.
 import Type from "typebox";
 import { Narrowing } from "./narrowing.ts";
-import { type Value, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, AnyTexts, Name, Text, oneOf, optional, strictObject } from "./schema.ts";
 
 const Secret = Type.String({ minLength: 1, maxLength: 1024 });
 const User = Type.String({ minLength: 1, maxLength: 253 });
@@ -12,7 +12,7 @@ const Expires = Type.Number({ description: "When it ends: milliseconds since 197
 export const LoginRequest = strictObject({ user: User, password: Secret });
 export const LoggedIn = strictObject({
   token: Text("What to send from now on; it is not shown again."),
-  user: Type.String(),
+  user: Name,
   name: Text("Of this login, among the user's logins and tokens."),
   expiresMs: Expires,
 });
@@ -27,7 +27,7 @@ export const TokenRequest = strictObject({
 });
 export const Credential = strictObject({
   kind: oneOf(["login", "token"]),
-  name: Type.String(),
+  name: Name,
   user: optional(Text("Absent: the administrator.")),
   createdMs: Type.Number(),
   expiresMs: Expires,
@@ -42,15 +42,15 @@ export const PasswordRequest = strictObject({
 });
 export const WhoAmI = strictObject({
   role: oneOf(["admin", "user", "host", "join"]),
-  user: optional(Type.String()),
-  host: optional(Type.String()),
+  user: optional(Name),
+  host: optional(Name),
   group: optional(Text("The user's primary group.")),
-  groups: optional(Texts("All groups of the user.")),
+  groups: optional(AnyTexts("All groups of the user.")),
   credential: Text("By what the caller has proved that."),
   expiresMs: optional(Expires),
   narrowing: optional(Narrowing),
   from: Text("The address that the server sees; `unix`: its socket."),
-  cluster: Type.String(),
+  cluster: Name,
 });
 
 export type LoginRequest = Value<typeof LoginRequest>;

@@ -9,9 +9,14 @@ const RIGHTS_OF_TOKENS = [...RIGHTS, "create"] as const;
 export const Narrowing = strictObject(
   {
     rights: optional(
-      Type.Array(oneOf(RIGHTS_OF_TOKENS), { description: "Only by these rights. Default: by all that its owner has." }),
+      Type.Array(oneOf(RIGHTS_OF_TOKENS), {
+        maxItems: 16,
+        description: "Only by these rights. Default: by all that its owner has.",
+      }),
     ),
-    networks: optional(Texts("Only these networks and what is in them; of the rest, only use. Default: everything.")),
+    networks: optional(
+      Texts("Only these networks and what is in them; of the rest, only use. Default: everything.", 256),
+    ),
   },
   "What a token may do less than its owner.",
 );

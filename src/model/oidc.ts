@@ -1,7 +1,7 @@
 // Logging in by an OpenID provider: what is asked and answered, and what the server needs of whoever talks to the
 // provider (src/oidc).
 import Type from "typebox";
-import { type Value, Text, optional, strictObject } from "./schema.ts";
+import { type Value, AnyText, optional, strictObject } from "./schema.ts";
 
 const Handle = Type.String({
   minLength: 1,
@@ -9,7 +9,7 @@ const Handle = Type.String({
   description: "What the answer that began it gave: sealed, and good for ten minutes.",
 });
 export const OidcBegun = strictObject({
-  url: Text("Where the browser goes. The provider sends it back to the server's setting oidc-redirect."),
+  url: AnyText("Where the browser goes. The provider sends it back to the server's setting oidc-redirect."),
   handle: Handle,
 });
 /** The body of POST /v1/login/oidc/finish. */
@@ -23,9 +23,9 @@ export const OidcFinish = strictObject({
 });
 export const DeviceBegun = strictObject({
   handle: Handle,
-  userCode: Text("What the person enters there."),
-  verificationUri: Text("Where the person goes, with any browser."),
-  verificationUriComplete: optional(Text("The same with the code in it.")),
+  userCode: AnyText("What the person enters there."),
+  verificationUri: AnyText("Where the person goes, with any browser."),
+  verificationUriComplete: optional(AnyText("The same with the code in it.")),
   intervalSeconds: Type.Number({ description: "How long to wait between two questions." }),
   expiresInSeconds: Type.Number(),
 });

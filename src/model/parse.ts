@@ -4,6 +4,7 @@
 // whether it makes sense beside everything else, admission decides.
 import type { TSchema } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
+import { excessIn } from "./bounds.ts";
 import { canonicalIps, cidrAround, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { CheckRequest, InventoryAnswer } from "./check.ts";
@@ -31,7 +32,7 @@ import { PreflightRequest } from "./preflight.ts";
 import { parseMode } from "./rights.ts";
 import { type Value, strictObject } from "./schema.ts";
 import { AUTO_NETWORK, SelectRequest, checkSelection } from "./selection.ts";
-import { invalid, shapeFault } from "./shape.ts";
+import { excessFault, invalid, shapeFault } from "./shape.ts";
 import { AttachRequest, HostReport } from "./status.ts";
 
 /** A parser of values with the schema's shape. A Fault names the field by its path, behind `where`. */
@@ -39,6 +40,8 @@ function parserOf<S extends TSchema>(schema: S) {
   const validator: Validator = Compile(schema);
   return (value: unknown, where = ""): Value<S> => {
     if (validator.Check(value)) return value as Value<S>;
+    const excess = excessIn(schema, value);
+    if (excess !== undefined) throw excessFault(excess, where);
     throw shapeFault(validator.Errors(value), value, where);
   };
 }

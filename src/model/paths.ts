@@ -2,7 +2,7 @@
 import Type from "typebox";
 import { DriverName } from "./driver.ts";
 import { VNI_LAST } from "./limits.ts";
-import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, AnyTexts, oneOf, optional, strictObject } from "./schema.ts";
 
 /** The VNI of the probes: no network and no VRF has it. */
 export const PATHS_VNI = VNI_LAST;
@@ -59,7 +59,7 @@ const PairSeen = strictObject({
   hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
   state: oneOf(["small", "failed", "unknown"]),
   sinceMs: Type.Number({ description: "ms since 1970." }),
-  obstacles: Texts("What either host sees."),
+  obstacles: AnyTexts("What either host sees."),
 });
 export type PairSeen = Value<typeof PairSeen>;
 

@@ -4,9 +4,12 @@
 import Type from "typebox";
 import { isReservedDevice } from "./device.ts";
 import { DRIVERS, type Driver } from "./driver.ts";
+import { PREFIXES_MAX } from "./cleanText.ts";
 import { Fault } from "./fault.ts";
-import { type Value, Flag, Text, Texts, optional, strictObject } from "./schema.ts";
+import { type Value, Flag, Name, Text, Texts, optional, strictObject } from "./schema.ts";
 
+/** Physical networks of one host. */
+export const PHYSICAL_MAX = 1024;
 /** In place of a device: the host does not have the physical network, whatever its agent says. */
 export const NO_DEVICE = "none";
 
@@ -30,15 +33,15 @@ export const PhysicalSetting = strictObject({
 
 /** What an agent sees of a device that a network or a setting names. One that is not listed is not there. */
 export const DeviceFacts = strictObject({
-  name: Type.String(),
+  name: Name,
   mtu: Type.Integer({ minimum: 0, maximum: 4_294_967_295 }),
   mac: optional(Text("Its MAC.")),
-  addresses: optional(Texts("The host's own on it; those that others can send to.")),
-  onBridge: optional(Texts("The host's own on the bridge of Weft's that it is a port of.")),
+  addresses: optional(Texts("The host's own on it; those that others can send to.", PREFIXES_MAX)),
+  onBridge: optional(Texts("The host's own on the bridge of Weft's that it is a port of.", PREFIXES_MAX)),
   ownBridge: optional(
-    strictObject({ name: Type.String(), mtu: Type.Integer() }, "That bridge, if the host has addresses there."),
+    strictObject({ name: Name, mtu: Type.Integer() }, "That bridge, if the host has addresses there."),
   ),
-  leased: optional(Texts("Those of them that a program renews from time to time (DHCP).")),
+  leased: optional(Texts("Those of them that a program renews from time to time (DHCP).", PREFIXES_MAX)),
   defaultRoutes: optional(Texts("The host's default routes by it, as `0.0.0.0/0 via 192.0.2.1`.")),
   leadsToServer: optional(Flag("The host reaches the server by it.")),
   down: optional(Flag("It is not up: nothing passes.")),

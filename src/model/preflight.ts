@@ -3,7 +3,7 @@
 // form of tunnel packets.
 import Type from "typebox";
 import { DriverName } from "./driver.ts";
-import { type Value, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, AnyText, AnyTexts, HOSTS_MAX, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
 /** Sizes are those of whole IP packets, in bytes. */
 const Size = Type.Integer({ minimum: 0, maximum: 65_535 });
@@ -41,14 +41,14 @@ const TriedPeer = strictObject({
 export const TrialResult = strictObject({
   mtu: Size,
   peers: Type.Array(TriedPeer, { maxItems: 10_000 }),
-  filters: Texts("Filters of others on the host that may drop these packets."),
+  filters: AnyTexts("Filters of others on the host that may drop these packets."),
   obstacle: optional(Type.String({ maxLength: 1000, description: "Why the host could not try." })),
 });
 export type TrialResult = Value<typeof TrialResult>;
 
 export const PreflightRequest = strictObject({
   network: optional(Text("Only the hosts that carry this network, by its tunnel. Default: all hosts, all tunnels.")),
-  hosts: optional(Texts("Only these hosts.")),
+  hosts: optional(Texts("Only these hosts.", HOSTS_MAX)),
 });
 export type PreflightRequest = Value<typeof PreflightRequest>;
 
@@ -64,14 +64,14 @@ const Way = strictObject({
       "untried: one of the hosts could not try.",
   ),
   size: Size,
-  why: optional(Text("What is wrong, and what to do.")),
+  why: optional(AnyText("What is wrong, and what to do.")),
 });
 export type Way = Value<typeof Way>;
 
 export const PreflightReport = strictObject({
-  hosts: Texts("That were asked."),
+  hosts: AnyTexts("That were asked."),
   ways: Type.Array(Way, { description: "All ways, in the order of hosts." }),
-  problems: Texts(
+  problems: AnyTexts(
     "One line for each way that does not pass whole packets, for each host that could not try, and for each that " +
       "lacks what a driver needs.",
   ),

@@ -1,6 +1,6 @@
 // How far the endpoints of a network are with its latest change: the schema of the answer, and the words in it.
 import Type from "typebox";
-import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, AnyTexts, oneOf, optional, strictObject } from "./schema.ts";
 
 const PROGRESS_STATES = ["up-to-date", "updating", "outdated", "failed"] as const;
 export type ProgressState = (typeof PROGRESS_STATES)[number];
@@ -25,8 +25,8 @@ export const NetworkProgress = strictObject({
       ),
       endpoints: Count,
       revision: optional(Type.Integer({ minimum: 0, description: "What the host has reached." })),
-      failed: optional(Texts("Endpoints whose policy the kernel refused.")),
-      errors: optional(Texts("What the kernel refused.")),
+      failed: optional(AnyTexts("Endpoints whose policy the kernel refused.")),
+      errors: optional(AnyTexts("What the kernel refused.")),
     }),
     { description: "Those with endpoints in the network, by name." },
   ),

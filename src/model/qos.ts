@@ -25,7 +25,7 @@ const LimitOrNone = Type.Union([LimitSchema, Type.Literal("none")]);
 /** A limit per direction. `none`: no limit, whatever a wider level says. */
 export const Qos = strictObject({ inbound: optional(LimitOrNone), outbound: optional(LimitOrNone) });
 
-const Amount = (description: string) => Type.Union([Type.Integer(), Type.String()], { description });
+const Amount = (description: string) => Type.Union([Type.Integer(), Type.String({ maxLength: 64 })], { description });
 /** A limit as a request writes it. */
 export const LimitText = strictObject({
   average: Amount("Bits per second, or a text like 10mbit or 125kB/s."),

@@ -1,6 +1,7 @@
 // Quotas: how much users and groups of users may own at most. What is counted of each resource: owning.ts.
 import Type from "typebox";
-import { type Value, optional, strictObject } from "./schema.ts";
+import { QUOTAS_MAX } from "./limits.ts";
+import { type Value, Name, optional, strictObject } from "./schema.ts";
 
 const Most = optional(Type.Integer({ minimum: 0 }));
 
@@ -14,7 +15,8 @@ export const OwnedQuota = strictObject(
       Type.Integer({ minimum: 0, description: "In all networks: endpoints, and what reservations have." }),
     ),
     leasesIn: optional(
-      Type.Array(strictObject({ network: Type.String(), leases: Type.Integer({ minimum: 0 }) }), {
+      Type.Array(strictObject({ network: Name, leases: Type.Integer({ minimum: 0 }) }), {
+        maxItems: QUOTAS_MAX,
         description: "In one network: its endpoints, and what is reserved from it.",
       }),
     ),

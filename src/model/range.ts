@@ -1,6 +1,7 @@
 // The form of an address range: a contiguous piece of a global network's address space. ipam/range.ts has its
 // arithmetic; admission decides whether it is allowed.
 import Type from "typebox";
+import { GROUPS_MAX } from "./group.ts";
 import { NETWORK_MTU } from "./limits.ts";
 import { type Value, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 import { Qos, QosInput } from "./qos.ts";
@@ -39,10 +40,10 @@ export const AddressRange = strictObject({
         "the other prefix has its ::1.",
     ),
   ),
-  dns: optional(Texts("Name servers of its leases. Default: the network's.")),
+  dns: optional(Texts("Name servers of its leases. Default: the network's.", 64)),
   mtu: optional(Type.Integer({ ...NETWORK_MTU, description: "At most the network's is used." })),
   qos: optional(Qos),
-  securityGroups: optional(Texts("Names of security groups of its leases.")),
+  securityGroups: optional(Texts("Names of security groups of its leases.", GROUPS_MAX)),
   from: optional(
     Text("Of a reservation: the parent's range that it is a piece of, whose overrides it has unless it has its own."),
   ),

@@ -2,7 +2,7 @@
 // what follows from these and from ACL rules: control/rights decides.
 import Type from "typebox";
 import { Fault } from "./fault.ts";
-import { type Value, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, Text, oneOf, optional, strictObject } from "./schema.ts";
 
 /** use: see it and use it. manage: change it. admin: change what concerns hosts and others. */
 export const RIGHTS = ["use", "manage", "admin"] as const;
@@ -28,8 +28,8 @@ export const FOR_ALL = { mode: "------u--" };
 
 /** Whose a resource is. Without one it is the administrators'. */
 export const Access = strictObject({
-  owner: optional(Type.String({ description: "A user." })),
-  group: optional(Type.String({ description: "A group of users." })),
+  owner: optional(Text("A user.")),
+  group: optional(Text("A group of users.")),
   mode: Type.String({
     pattern: MODE_TEXT.source,
     description: "What the owner, the group and others may: each use, manage and admin, like um-u-----.",

@@ -21,11 +21,36 @@ export function strictObject<P extends TProperties>(properties: P, description?:
   });
 }
 
-export function Text(description: string) {
+/** Characters of a text of which nothing else is said, of a name, and items of a list. */
+const TEXT_MAX = 1024;
+export const NAME_MAX = 253;
+const LIST_MAX = 1024;
+/** Of a path of Linux (limits.h). */
+export const PATH_MAX = 4096;
+/** Addresses of one endpoint. */
+export const ADDRESSES_MAX = 64;
+/** Items of a list with one for each host. */
+export const HOSTS_MAX = 10_000;
+
+export function Text(description?: string, maxLength: number = TEXT_MAX) {
+  return Type.String({ maxLength, ...(description === undefined ? {} : { description }) });
+}
+
+export function Texts(description?: string, maxItems: number = LIST_MAX) {
+  return Type.Array(Text(), { maxItems, ...(description === undefined ? {} : { description }) });
+}
+
+/** Of a resource, an owner or the like: not longer than a name can be. */
+export const Name = Type.String({ maxLength: NAME_MAX });
+/** What people say of a resource. */
+export const Description = Text();
+
+/** Of answers; and of what a host says of itself, which is cut and not refused (cleanText.ts). */
+export function AnyText(description: string) {
   return Type.String({ description });
 }
 
-export function Texts(description: string) {
+export function AnyTexts(description: string) {
   return Type.Array(Type.String(), { description });
 }
 

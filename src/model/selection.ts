@@ -2,8 +2,9 @@
 // selects it when it takes the lease (control/select).
 import Type from "typebox";
 import { parseRank, parseRequirement } from "./expression/parse.ts";
+import { EXPRESSION_MAX } from "./expression/tokens.ts";
 import { Fault } from "./fault.ts";
-import { type Value, Flag, Text, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, AnyText, Flag, Name, Text, oneOf, optional, strictObject } from "./schema.ts";
 
 /** In place of a network's name; no network has it. */
 export const AUTO_NETWORK = "auto";
@@ -13,8 +14,10 @@ export const POLICIES = ["packing", "striping", "rank", "fixed"] as const;
 export type Policy = (typeof POLICIES)[number];
 
 const WISHES = {
-  requires: optional(Text('network auto: what it has to be, like `zone = "east" & FREE_LEASES > 10`.')),
-  rank: optional(Text("network auto: arithmetic over its fields; the network with the greatest comes first.")),
+  requires: optional(Text('network auto: what it has to be, like `zone = "east" & FREE_LEASES > 10`.', EXPRESSION_MAX)),
+  rank: optional(
+    Text("network auto: arithmetic over its fields; the network with the greatest comes first.", EXPRESSION_MAX),
+  ),
   policy: optional(
     oneOf(
       POLICIES,
@@ -28,9 +31,7 @@ const WISHES = {
 export const SELECTION = {
   ...WISHES,
   differentNetworks: optional(Flag("network auto: none in which another interface of its owner is.")),
-  passOver: optional(
-    Type.Array(Type.String(), { maxItems: 64, description: "network auto: networks that are not selected." }),
-  ),
+  passOver: optional(Type.Array(Name, { maxItems: 64, description: "network auto: networks that are not selected." })),
 };
 
 /** The body of POST /v1/networks/select. */
@@ -44,14 +45,14 @@ export type SelectRequest = Value<typeof SelectRequest>;
 export const Selected = strictObject({
   networks: Type.Array(
     strictObject({
-      network: Type.String(),
+      network: Name,
       ipam: oneOf(["local", "global"]),
       free: Type.Number({ description: "Free leases; of a local network, in the host's block." }),
       score: optional(Type.Number({ description: "What its policy orders by. Absent: it has none, and is last." })),
     }),
     { description: "The first is the one that an attach would get." },
   ),
-  passedOver: Type.Array(strictObject({ network: Type.String(), why: Type.String() })),
+  passedOver: Type.Array(strictObject({ network: Name, why: AnyText("The first reason.") })),
 });
 export type Selected = Value<typeof Selected>;
 

@@ -16,11 +16,11 @@ type Token = { readonly text: string; readonly at: number };
 
 const TOKEN = /\s*(==|!=|[=!(),]|[^\s=!(),]+)/y;
 /** A longer one would be no selector of a person. */
-const LENGTH_MAX = 4096;
+export const SELECTOR_MAX = 4096;
 
 /** The selector; empty text selects everything. A Fault `selector-invalid` names the column. */
 export function parseSelector(text: string, where: string): Selector {
-  if (text.length > LENGTH_MAX) throw wrong(where, LENGTH_MAX, `it is longer than ${LENGTH_MAX} characters`);
+  if (text.length > SELECTOR_MAX) throw wrong(where, SELECTOR_MAX, `it is longer than ${SELECTOR_MAX} characters`);
   const reader = new Reader(text, where);
   if (reader.isEnd) return [];
   const selector: Requirement[] = [];

@@ -1,5 +1,6 @@
 // What is wrong with a value's shape, in one sentence with a path: `spec.subnets[0].cidr: expected a string, got 5`.
 // Knows how typebox reports what a JSON schema refuses, and nothing about any schema.
+import type { Excess } from "./bounds.ts";
 import { Fault, type Reason } from "./fault.ts";
 
 /** One entry of typebox's list. `instancePath` is a JSON pointer. */
@@ -41,6 +42,15 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
     default:
       return refused(where, error.message, SEE_SCHEMA);
   }
+}
+
+/** The Fault for what is too large. */
+export function excessFault({ path, unit, most, found }: Excess, root: string): Fault {
+  const where = path.reduce(joined, root);
+  const many = found.toLocaleString("en-US");
+  const max = most.toLocaleString("en-US");
+  const fix = unit === "characters" ? "shorten it" : unit === "items" ? "divide it, or shorten it" : SEE_SCHEMA;
+  return refused(where, `it has ${many} ${unit}, and may have ${max}`, fix);
 }
 
 const SEE_SCHEMA = "correct it; examples/ has files, and GET /openapi.json the form of every request";

@@ -6,7 +6,7 @@ import { ClusterGroup, ClusterPaths, GroupReport, PathsReport } from "./paths.ts
 import { EndpointClaim } from "./input.ts";
 import type { Direction } from "./qos.ts";
 import type { EndpointSpec } from "./resource.ts";
-import { type Value, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
+import { type Value, ADDRESSES_MAX, AnyTexts, PATH_MAX, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
 /** An agent sends it after a round that changed something, and at least every heartbeat. */
 export const HostReport = strictObject({
@@ -32,7 +32,7 @@ export const HostReport = strictObject({
   /** Whether packets pass between this host and its peers. */
   paths: optional(PathsReport),
   groups: optional(Type.Array(GroupReport, { description: "Of its networks with multicast peers." })),
-  policyFailed: optional(Texts("Endpoints whose policy the kernel refused.")),
+  policyFailed: optional(AnyTexts("Endpoints whose policy the kernel refused.")),
 });
 export type HostReport = Value<typeof HostReport>;
 
@@ -88,10 +88,10 @@ const { host: _host, joined: _joined, user: _user, ...wanted } = EndpointClaim.p
 /** A request to attach, to the agent of the workload's host. */
 export const AttachRequest = strictObject({
   ...wanted,
-  netns: Text("Path of a network namespace."),
+  netns: Text("Path of a network namespace.", PATH_MAX),
   ifname: optional(Text("Default: eth0.")),
   owner: optional(Text("Default: the last part of the path.")),
-  addresses: optional(Texts("Without prefix length. Default: the lowest free ones.")),
+  addresses: optional(Texts("Without prefix length. Default: the lowest free ones.", ADDRESSES_MAX)),
 });
 export type AttachRequest = Value<typeof AttachRequest>;
 

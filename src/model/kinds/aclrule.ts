@@ -18,7 +18,7 @@ const AclRuleSpec = strictObject({
   ),
   resource: strictObject(
     {
-      kinds: Type.Array(oneOf(ACL_KINDS), { minItems: 1, uniqueItems: true }),
+      kinds: Type.Array(oneOf(ACL_KINDS), { minItems: 1, maxItems: ACL_KINDS.length, uniqueItems: true }),
       name: optional(Text("The one of this name.")),
       usergroup: optional(Text("Those whose group is this.")),
       hostcluster: optional(Text("Those of this cluster of hosts.")),
@@ -26,7 +26,7 @@ const AclRuleSpec = strictObject({
     },
     "To what: exactly one of name, usergroup, hostcluster and all.",
   ),
-  rights: Type.Array(oneOf([...RIGHTS, "create"]), { minItems: 1, uniqueItems: true }),
+  rights: Type.Array(oneOf([...RIGHTS, "create"]), { minItems: 1, maxItems: RIGHTS.length + 1, uniqueItems: true }),
 });
 type AclRuleSpec = Value<typeof AclRuleSpec>;
 

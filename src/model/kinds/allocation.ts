@@ -1,11 +1,14 @@
 // What the server allocates and remembers of networks: blocks and VTEPs of hosts, holds, freed leases, cursors.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { Text, optional, strictObject } from "../schema.ts";
+import { ADDRESSES_MAX, Name, Text, optional, strictObject } from "../schema.ts";
+
+/** Of one lease. */
+const Addresses = Type.Array(Name, { maxItems: ADDRESSES_MAX });
 
 /** The piece of a local network's address space that one host owns. One per network, host and family. */
 export const block = {
-  spec: strictObject({ network: Type.String(), host: Type.String(), cidr: Type.String() }),
+  spec: strictObject({ network: Name, host: Name, cidr: Name }),
   see: "network show NETWORK",
   seenBy: "all",
 } as const satisfies KindRecord;
@@ -13,11 +16,11 @@ export const block = {
 /** A host's tunnel endpoint in one VRF. */
 export const vtep = {
   spec: strictObject({
-    vrf: Type.String(),
-    host: Type.String(),
-    ip: optional(Type.String()),
-    ip6: optional(Type.String()),
-    mac: Type.String(),
+    vrf: Name,
+    host: Name,
+    ip: optional(Name),
+    ip6: optional(Name),
+    mac: Name,
   }),
   see: "network show NETWORK",
   seenBy: "all",
@@ -26,10 +29,10 @@ export const vtep = {
 /** Addresses that no endpoint gets until they are released. */
 export const hold = {
   spec: strictObject({
-    network: Type.String(),
+    network: Name,
     first: Text("An IPv4 or IPv6 address, or a MAC."),
     last: Text("Of the same kind; the same for a single address."),
-    reason: Type.String(),
+    reason: Text(),
     owner: Text("Who holds it: a name for people."),
     expiresAtMs: optional(Type.Number({ description: "When it ends by itself, ms since 1970." })),
   }),
@@ -41,11 +44,11 @@ export const hold = {
 /** A lease that was given back: kept from others for a while, and remembered for its owner. */
 export const freed = {
   spec: strictObject({
-    network: Type.String(),
+    network: Name,
     endpoint: Text("Name of the endpoint that had it."),
-    addresses: Type.Array(Type.String()),
-    mac: Type.String(),
-    range: optional(Type.String()),
+    addresses: Addresses,
+    mac: Name,
+    range: optional(Name),
     sinceMs: Type.Number({ description: "When it was given back, ms since 1970." }),
     untilMs: optional(
       Type.Number({ description: "Quarantined until then; absent: only remembered (`sticky`), and free for others." }),
@@ -59,7 +62,7 @@ export const freed = {
 
 /** Where `strategy: next` goes on in one range ("" for subnets). */
 export const cursor = {
-  spec: strictObject({ network: Type.String(), range: Type.String(), last: Type.Array(Type.String()) }),
+  spec: strictObject({ network: Name, range: Name, last: Addresses }),
   see: "network show NETWORK",
   seenBy: "none",
 } as const satisfies KindRecord;

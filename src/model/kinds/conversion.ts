@@ -3,7 +3,7 @@
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU } from "../limits.ts";
-import { type Value, Flag, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, Flag, Text, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec } from "./network.ts";
 import { VrfSpec } from "./vrf.ts";
 
@@ -35,8 +35,8 @@ export type Phase = (typeof PHASES)[number];
 
 export const conversion = {
   spec: strictObject({
-    vrf: Type.String({ description: "Whose networks it is about. A VRF has at most one conversion, of its name." }),
-    network: optional(Type.String({ description: "The network whose settings change; absent: the VRF's own." })),
+    vrf: Text("Whose networks it is about. A VRF has at most one conversion, of its name."),
+    network: optional(Text("The network whose settings change; absent: the VRF's own.")),
     from: Carriage,
     to: Carriage,
     back: optional(Flag("It was cancelled when hosts may have sent the new way: from and to have changed places.")),

@@ -4,20 +4,20 @@ import { AllowedAddress, GroupNames } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { optionalLabels } from "../labels.ts";
 import { Qos } from "../qos.ts";
-import { Flag, Text, Texts, optional, strictObject } from "../schema.ts";
+import { ADDRESSES_MAX, Flag, Name, PATH_MAX, Text, Texts, optional, strictObject } from "../schema.ts";
 
 /** One attachment of a workload: in a global network the server made it, in a local one the host's agent did. */
 export const endpoint = {
   spec: strictObject({
-    network: Type.String(),
-    host: Type.String(),
+    network: Name,
+    host: Name,
     owner: Text("What the endpoint belongs to: a name the caller gives, a container id."),
     ifname: Text("Interface in the workload's namespace."),
-    netns: Text("Path of the workload's network namespace on its host."),
-    mac: Type.String(),
-    addresses: Texts("Without prefix length."),
+    netns: Text("Path of the workload's network namespace on its host.", PATH_MAX),
+    mac: Name,
+    addresses: Texts("Without prefix length.", ADDRESSES_MAX),
     range: optional(Text("The address range that the lease is from.")),
-    slice: optional(Type.String()),
+    slice: optional(Name),
     workload: optional(
       Text("What the owner is an instance of: instances join and leave networks together (memberships)."),
     ),

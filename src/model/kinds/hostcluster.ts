@@ -1,14 +1,15 @@
 // Clusters of hosts: named sets, which networks refer to. On a command line they are called clusters.
-import Type from "typebox";
 import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
-import { parseSelector } from "../selector.ts";
-import { type Value, Text, Texts, optional, strictObject } from "../schema.ts";
+import { SELECTOR_MAX, parseSelector } from "../selector.ts";
+import { type Value, Description, HOSTS_MAX, Text, Texts, optional, strictObject } from "../schema.ts";
 
 const HostClusterSpec = strictObject({
-  hosts: optional(Texts("Hosts that are in it by their names.")),
-  selector: optional(Text("Hosts with these labels are in it, too, now and later: rack in (r7,r8),!old.")),
-  description: optional(Type.String()),
+  hosts: optional(Texts("Hosts that are in it by their names.", HOSTS_MAX)),
+  selector: optional(
+    Text("Hosts with these labels are in it, too, now and later: rack in (r7,r8),!old.", SELECTOR_MAX),
+  ),
+  description: optional(Description),
 });
 export type HostClusterSpec = Value<typeof HostClusterSpec>;
 

@@ -1,14 +1,15 @@
 // Memberships: which workloads are in which networks. Migrations: orders to move members from one network to another,
 // and their moves, one for each member.
 import Type from "typebox";
+import { SAID_MAX } from "../cleanText.ts";
 import type { KindRecord } from "../kind.ts";
-import { type Value, Text, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, ADDRESSES_MAX, Name, Text, oneOf, optional, strictObject } from "../schema.ts";
 
 /** Every instance of a workload has an interface in the network, and those that come later will. */
 export const membership = {
   spec: strictObject({
-    network: Type.String(),
-    workload: Type.String(),
+    network: Name,
+    workload: Name,
     user: optional(
       Text("Whose workload: instances whose endpoints this user owns. Absent: instances that no user owns."),
     ),
@@ -23,8 +24,8 @@ export const membership = {
 /** One order to move members from a network to another; its moves say how far each is. */
 export const migration = {
   spec: strictObject({
-    from: Type.String(),
-    to: Type.String(),
+    from: Name,
+    to: Name,
     workload: optional(Text("Only instances of this workload.")),
     endpoint: optional(Text("Only this endpoint.")),
     members: Type.Integer({ minimum: 1 }),
@@ -35,23 +36,26 @@ export const migration = {
   remove: "own",
 } as const satisfies KindRecord;
 
+/** Of one endpoint. */
+const Addresses = Type.Array(Name, { maxItems: ADDRESSES_MAX });
+
 /** One endpoint on its way from a network to another. Its host does it: the new one first, then the old one goes. */
 export const move = {
   spec: strictObject({
-    migration: Type.String(),
+    migration: Name,
     endpoint: Text("The endpoint that goes."),
-    host: Type.String(),
-    owner: Type.String(),
-    from: Type.String(),
-    to: Type.String(),
+    host: Name,
+    owner: Name,
+    from: Name,
+    to: Name,
     state: oneOf(
       ["pending", "joined", "left", "failed", "gone"],
       "joined: it has both. left: done. failed: its host goes on trying. gone: it ended before it was moved.",
     ),
-    oldAddresses: Type.Array(Type.String()),
-    newEndpoint: optional(Type.String()),
-    newAddresses: optional(Type.Array(Type.String())),
-    reason: optional(Text("Why it failed.")),
+    oldAddresses: Addresses,
+    newEndpoint: optional(Name),
+    newAddresses: optional(Addresses),
+    reason: optional(Text("Why it failed.", SAID_MAX)),
   }),
   see: "network migration show NAME",
   seenBy: { host: "host" },

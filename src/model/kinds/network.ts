@@ -7,11 +7,22 @@ import { DriverName, OVS_TUNNELS, PLACEMENTS } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { checkLabels, optionalLabels } from "../labels.ts";
-import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
+import { NETWORK_MTU, QUOTAS_MAX, RANGES_MAX, VNI_LAST } from "../limits.ts";
 import { OFFLOADS } from "../offload.ts";
 import { Qos, QosInput } from "../qos.ts";
 import { AddressRange, RangeInput } from "../range.ts";
-import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
+import {
+  type Value,
+  Description,
+  Flag,
+  HOSTS_MAX,
+  Name,
+  Text,
+  Texts,
+  oneOf,
+  optional,
+  strictObject,
+} from "../schema.ts";
 import { invalid } from "../shape.ts";
 import { VLAN } from "../vlan.ts";
 
@@ -31,7 +42,7 @@ const Slice = strictObject({
 });
 
 const PoolLink = strictObject({
-  name: Type.String(),
+  name: Name,
   id: optional(
     Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets. None in a pool with spaces." }),
   ),
@@ -42,7 +53,10 @@ const HostAddress = strictObject({
   address: Text("With the length of the subnet's prefix, like 10.7.0.11/16."),
 });
 
-const RANGES = { description: "ipam global: only these addresses are given. Default: all of the subnets." };
+const RANGES = {
+  maxItems: RANGES_MAX,
+  description: "ipam global: only these addresses are given. Default: all of the subnets.",
+};
 
 /** How much of a network a tenant may have. */
 const Quota = strictObject({
@@ -68,17 +82,19 @@ export const NetworkSpec = strictObject({
         "placed there. Default: own.",
     ),
   ),
-  hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all that can have it.")),
+  hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all that can have it.", HOSTS_MAX)),
   clusters: optional(
     Texts(
       "Clusters of hosts: only their hosts can carry the network, and `*` in `hosts` is all of these. " +
         "Blocks of a local network go only to them. Default: every host can.",
+      256,
     ),
   ),
-  clusterHosts: optional(Texts("clusters: the hosts that are in them. The server fills it in.")),
+  clusterHosts: optional(Texts("clusters: the hosts that are in them. The server fills it in.", HOSTS_MAX)),
   restricted: optional(
     Texts(
       "Fields that its owner does not change, from the template that it was made from; see there. Left out, they stay.",
+      256,
     ),
   ),
   bridge: optional(
@@ -107,14 +123,17 @@ export const NetworkSpec = strictObject({
     ),
   ),
   hostAddresses: optional(
-    Type.Union([Type.Literal("auto"), Type.Array(HostAddress)], {
+    Type.Union([Type.Literal("auto"), Type.Array(HostAddress, { maxItems: HOSTS_MAX })], {
       description:
         "placement host, without a gateway: the hosts' own addresses on the bridge, as given; or auto: the server " +
         "allocates one per subnet to each host of `hosts`.",
     }),
   ),
   allocatedAddresses: optional(
-    Type.Array(HostAddress, { description: "hostAddresses auto: what the server allocated. It fills this in." }),
+    Type.Array(HostAddress, {
+      maxItems: HOSTS_MAX,
+      description: "hostAddresses auto: what the server allocated. It fills this in.",
+    }),
   ),
   stp: optional(Flag("Whether its bridges run the spanning tree protocol. Default: false.")),
   forwardDelay: optional(
@@ -159,6 +178,7 @@ export const NetworkSpec = strictObject({
     Texts(
       "peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster. " +
         "None is wider than a /8 (IPv6: /32), and together they are not more than two such.",
+      256,
     ),
   ),
   parent: optional(
@@ -174,7 +194,7 @@ export const NetworkSpec = strictObject({
         "vxlan.",
     ),
   ),
-  trunks: optional(Texts("driver ovs: further VLANs whose frames pass with their tag, like 100-199.")),
+  trunks: optional(Texts("driver ovs: further VLANs whose frames pass with their tag, like 100-199.", 256)),
   vlan: optional(
     Type.Integer({
       ...VLAN,
@@ -202,6 +222,7 @@ export const NetworkSpec = strictObject({
   tenant: optional(Text("Who a reservation is for: a name for people and quotas.")),
   quotas: optional(
     Type.Array(Quota, {
+      maxItems: QUOTAS_MAX,
       description: "ipam global: what tenants may have of it. A tenant that is not listed has no limit.",
     }),
   ),
@@ -220,7 +241,7 @@ export const NetworkSpec = strictObject({
       description: "Seconds in which a released address goes only to its former owner. Default: 60.",
     }),
   ),
-  dns: optional(Texts("Name servers that endpoints are told.")),
+  dns: optional(Texts("Name servers that endpoints are told.", 64)),
   mtu: optional(
     Type.Integer({
       ...NETWORK_MTU,
@@ -237,6 +258,7 @@ export const NetworkSpec = strictObject({
   ),
   slices: optional(
     Type.Array(Slice, {
+      maxItems: 64,
       description: "ipam local: each host's block is divided evenly between these, in this order (a power of two).",
     }),
   ),
@@ -253,7 +275,7 @@ export const NetworkSpec = strictObject({
   securityGroups: GroupNames("Groups of all its endpoints. None, here or at an endpoint: nothing is filtered."),
   spoofing: optional(Spoofing),
   labels: optionalLabels,
-  description: optional(Type.String()),
+  description: optional(Description),
 });
 
 export const NetworkInput = strictObject({
@@ -263,7 +285,7 @@ export const NetworkInput = strictObject({
   pool: optional(
     strictObject(
       {
-        name: Type.String(),
+        name: Name,
         id: optional(Type.Integer({ minimum: 0, description: "Default: the lowest whose subnets meet nothing." })),
         prefix: optional(
           Type.Integer({

@@ -4,7 +4,7 @@ import Type from "typebox";
 import { Fault } from "../fault.ts";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU } from "../limits.ts";
-import { type Value, Texts, optional, strictObject } from "../schema.ts";
+import { type Value, Description, Texts, optional, strictObject } from "../schema.ts";
 import { type VlanRange, parseVlans, vlansText } from "../vlan.ts";
 
 const PhysicalNetworkSpec = strictObject({
@@ -20,7 +20,7 @@ const PhysicalNetworkSpec = strictObject({
       description: "What its switches carry. Default: what the hosts' devices do.",
     }),
   ),
-  description: optional(Type.String()),
+  description: optional(Description),
 });
 type PhysicalNetworkSpec = Value<typeof PhysicalNetworkSpec>;
 

@@ -5,7 +5,7 @@ import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
 import { VNI_LAST } from "../limits.ts";
 import { FOR_ALL } from "../rights.ts";
-import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, Description, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec, Subnet } from "./network.ts";
 
 const Space = strictObject({
@@ -29,7 +29,10 @@ const PoolSpec = strictObject({
   localSubnets: optional(
     Type.Array(Subnet, { maxItems: 2, description: "Of a local network, like 10.<id>.0.0/16 in blocks of /24." }),
   ),
-  reserved: Texts("What no network of the pool may meet, like the cluster's own subnet: such ids are passed over."),
+  reserved: Texts(
+    "What no network of the pool may meet, like the cluster's own subnet: such ids are passed over.",
+    256,
+  ),
   overflow: optional(
     strictObject({
       cidr: Text("Networks beyond the last id get the next free part of it."),
@@ -58,7 +61,7 @@ const PoolSpec = strictObject({
       "Where VNIs of new networks are taken from. Default: the lowest free one from 4096 up.",
     ),
   ),
-  description: optional(Type.String()),
+  description: optional(Description),
 });
 
 const PoolInput = strictObject(Type.Partial(PoolSpec).properties);

@@ -5,11 +5,14 @@ import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
 import { checkLabels, optionalLabels, someLabels } from "../labels.ts";
 import { FOR_ALL } from "../rights.ts";
-import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, Description, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkInput, canonicalPart } from "./network.ts";
 
+/** Inputs of one template. */
+export const INPUTS_MAX = 64;
+
 /** What an input may be, as it is written in JSON; on a command line each is a text. */
-export const InputValue = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Array(Type.String())]);
+export const InputValue = Type.Union([Text(), Type.Number(), Type.Boolean(), Texts()]);
 
 const TemplateInput = strictObject({
   name: Text("What callers give it by."),
@@ -20,22 +23,23 @@ const TemplateInput = strictObject({
   field: Text("What of the network it says, like `mtu`, `pool.prefix` or `subnets[0].cidr`."),
   default: optional(InputValue),
   required: optional(Flag("Whether it must be given. Default: without a default, the field stays as it is.")),
-  choices: optional(Type.Array(InputValue, { minItems: 1, description: "All that it may be." })),
-  description: optional(Type.String()),
+  choices: optional(Type.Array(InputValue, { minItems: 1, maxItems: 256, description: "All that it may be." })),
+  description: optional(Description),
 });
 export type TemplateInput = Value<typeof TemplateInput>;
 
 const TemplateSpec = strictObject({
   network: NetworkInput,
-  inputs: optional(Type.Array(TemplateInput, { maxItems: 64 })),
+  inputs: optional(Type.Array(TemplateInput, { maxItems: INPUTS_MAX })),
   restricted: optional(
     Texts(
       "Fields of the network that a caller gives only with the right to administer the template, like `driver`, or " +
         "`ranges.gateway`; each also wherever it is inside of another, as `mtu` in ranges.",
+      256,
     ),
   ),
   labels: optionalLabels,
-  description: optional(Type.String()),
+  description: optional(Description),
 });
 export type TemplateSpec = Value<typeof TemplateSpec>;
 

@@ -1,17 +1,16 @@
 // Users: people and programs that are told apart. How they prove who they are is a secret of the server, not part of
 // the resource.
-import Type from "typebox";
 import { type KindRecord, type Reader, nameMissing } from "../kind.ts";
 import { OwnedQuota } from "../quota.ts";
-import { type Value, Flag, Text, Texts, optional, strictObject } from "../schema.ts";
+import { type Value, Description, Flag, Text, Texts, optional, strictObject } from "../schema.ts";
 import { usergroup } from "./usergroup.ts";
 
 const UserSpec = strictObject({
   group: Text("Its primary group: that of what it makes."),
-  groups: optional(Texts("Further groups.")),
+  groups: optional(Texts("Further groups.", 256)),
   enabled: Flag("Whether it may do anything; default: true."),
   quota: optional(OwnedQuota),
-  description: optional(Type.String()),
+  description: optional(Description),
 });
 const UserInput = strictObject({ ...UserSpec.properties, enabled: optional(UserSpec.properties.enabled) });
 

@@ -1,10 +1,9 @@
 // Groups of users.
-import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
 import { OwnedQuota } from "../quota.ts";
-import { optional, strictObject } from "../schema.ts";
+import { Description, optional, strictObject } from "../schema.ts";
 
-const UserGroupSpec = strictObject({ quota: optional(OwnedQuota), description: optional(Type.String()) });
+const UserGroupSpec = strictObject({ quota: optional(OwnedQuota), description: optional(Description) });
 
 export const usergroup = {
   spec: UserGroupSpec,

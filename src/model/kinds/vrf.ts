@@ -3,7 +3,7 @@ import Type from "typebox";
 import { canonicalCidrs } from "../address.ts";
 import type { KindRecord } from "../kind.ts";
 import { TUNNEL_PORT, VNI_LAST } from "../limits.ts";
-import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, Flag, HOSTS_MAX, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
 export const VrfSpec = strictObject({
@@ -18,7 +18,7 @@ export const VrfSpec = strictObject({
     maximum: 65_535,
     description: `UDP port of the tunnel (${TUNNEL_PORT} by default).`,
   }),
-  vtepSubnets: Texts("Where each host's tunnel endpoint address comes from, at most one per family."),
+  vtepSubnets: Texts("Where each host's tunnel endpoint address comes from, at most one per family.", 16),
   vtepMacOui: Text(
     "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
   ),
@@ -52,8 +52,8 @@ export const VrfSpec = strictObject({
     strictObject({
       vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
       vtepMtu: optional(Type.Integer()),
-      masters: Texts("Addresses of hosts that are members without bridges."),
-      agents: Texts("Addresses of the hosts that config.yaml lists as agents."),
+      masters: Texts("Addresses of hosts that are members without bridges.", HOSTS_MAX),
+      agents: Texts("Addresses of the hosts that config.yaml lists as agents.", HOSTS_MAX),
     }),
   ),
 });
