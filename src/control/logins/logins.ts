@@ -149,10 +149,11 @@ export class Logins {
 
   /** Sets a password, and ends all logins. `current` is asked of a user who changes its own. */
   async setPassword(asker: Asker, user: string, asked: PasswordRequest): Promise<void> {
-    const uid = this.#present(user);
-    if (asker.identity.role !== "admin") {
+    if (asker.identity.role === "admin") this.#present(user);
+    else {
       const isOwn = asker.identity.role === "user" && asker.identity.user === user;
       if (!isOwn || isNarrowed(asker.proof?.narrowing)) throw notOwn(`change the password of user "${user}"`);
+      const uid = this.#present(user);
       const record = this.#recordOf(user, uid);
       await this.#guard.check({ user, password: asked.current ?? "", from: asker.from, record });
     }

@@ -1,13 +1,16 @@
 // Whether a caller may make a write: asked before admission by what the write names, and after it by what it changes.
 // Hosts are judged by admission itself, where each says only what is its own; the server's own writes are not judged.
 import type { Admission } from "../admit/admit.ts";
-import { vouchedUser } from "../admit/workload/membership.ts";
 import type { EndpointClaim } from "../../model/input.ts";
-import { endpointName } from "../../model/resource.ts";
-import { type View, get, getKey } from "../state/view.ts";
+import { type Change, type Key, type Resource, endpointName, keyOfResource } from "../../model/resource.ts";
+import { blocksOf, endpointsOf, freedOf, holdsOf, membershipsOf, networksOf } from "../admit/contents.ts";
+import { vouchedUser } from "../admit/workload/membership.ts";
+import type { Principal } from "../state/principal.ts";
+import { type Before, type View, applyChanges, get, getKey, partsOf, undoChanges } from "../state/view.ts";
 import { type Caller, SERVER, type Write } from "../write.ts";
+import { discreet } from "./discreet.ts";
 import { Needs, isLocked } from "./needs.ts";
-import { lockedFault, notForThem, rightMissing } from "./refusal.ts";
+import { Unseen, lockedFault, nameInUse, notForThem, rightMissing } from "./refusal.ts";
 import { hasRight, principalOf } from "./rights.ts";
 import { askVerb } from "./verbs.ts";
 
@@ -25,18 +28,62 @@ export function judged(view: View, write: Write, caller: Caller, admit: () => Ad
   }
   if (identity.role === "join" && write.verb === "join") return admit();
   if (identity.role !== "user" && identity.role !== "admin") throw notForThem(identity);
-  const needs = new Needs(view, identity.role === "user" ? principalOf(view, identity) : undefined);
+  if (identity.role === "admin") return needed(view, write, undefined, admit);
+  return asIfAbsent(view, write, principalOf(view, identity), admit);
+}
+
+/**
+ * What a user may not see is not there: the write is admitted to a view without it, so that its answer is that about a
+ * name which nothing has. Only where the write would make something is said that a name is in use.
+ */
+function asIfAbsent(view: View, write: Write, principal: Principal, admit: () => Admission): Admission {
+  const hidden = new Map<Key, Before>();
+  try {
+    for (;;) {
+      try {
+        const admission = needed(view, write, principal, admit);
+        const [first] = hidden.keys();
+        if (first === undefined || admission.changes.length === 0) return admission;
+        const keys = admission.changes.map((change) => ("put" in change ? keyOfResource(change.put) : change.remove));
+        throw nameInUse(keys.find((key) => hidden.has(key)) ?? first);
+      } catch (error) {
+        if (!(error instanceof Unseen) || hidden.has(error.key)) throw discreet(error, { view, principal, write });
+        hidden.set(error.key, applyChanges(view, withContents(view, error.key)));
+      }
+    }
+  } finally {
+    for (const before of [...hidden.values()].toReversed()) undoChanges(view, before);
+  }
+}
+
+/** The resource goes with what it consists of. */
+function withContents(view: View, key: Key): readonly Change[] {
+  const { kind, name } = partsOf(key);
+  const networks = kind === "vrf" ? networksOf(view, name).map((network) => network.name) : [];
+  const inside = [...networks, ...(kind === "network" ? [name] : [])].flatMap((network): readonly Resource[] => [
+    ...endpointsOf(view, network),
+    ...blocksOf(view, network),
+    ...holdsOf(view, network),
+    ...freedOf(view, network),
+    ...membershipsOf(view, network),
+  ]);
+  const keys = new Set([
+    ...inside.map(keyOfResource),
+    ...networks.map((network) => `network/${network}` as const),
+    key,
+  ]);
+  return [...keys].map((remove) => ({ remove }));
+}
+
+function needed(view: View, write: Write, principal: Principal | undefined, admit: () => Admission): Admission {
+  const needs = new Needs(view, principal);
   askVerb(needs, write);
   const admission = admit();
   for (const change of admission.changes) {
     const now = "put" in change ? change.put : undefined;
-    needs.touched("put" in change ? getKey(view, keyOf(change.put)) : getKey(view, change.remove), now);
+    needs.touched("put" in change ? getKey(view, keyOfResource(change.put)) : getKey(view, change.remove), now);
   }
   return admission;
-}
-
-function keyOf({ kind, name }: Extract<Admission["changes"][number], { put: unknown }>["put"]) {
-  return `${kind}/${name}` as const;
 }
 
 /** What a host attaches anew uses the network. A local network's endpoint is there already, and is only registered. */

@@ -2,12 +2,20 @@
 // Locks hold for everybody; rights are asked of users.
 import { ALL_KINDS, recordOf } from "../../model/kinds.ts";
 import type { AclKind, Right } from "../../model/rights.ts";
-import { type AclRule, type Key, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
+import {
+  type AclRule,
+  type Key,
+  type Kind,
+  type Resource,
+  type ResourceOf,
+  keyOfResource,
+} from "../../model/resource.ts";
+import { membersOf } from "../../model/cluster.ts";
 import { lets } from "../../model/narrowing.ts";
 import type { Principal } from "../state/principal.ts";
 import { clustersIn } from "../state/audience.ts";
 import { builtIn } from "../state/builtIn.ts";
-import { type View, get } from "../state/view.ts";
+import { type View, get, listOf } from "../state/view.ts";
 import { type Changed, changedFields } from "./fields.ts";
 import * as refusal from "./refusal.ts";
 import { clusterRights, hasRight, isAble } from "./rights.ts";
@@ -61,11 +69,37 @@ export class Needs {
   rightTo(right: Right, resource: Resource): void {
     const { principal } = this;
     if (principal !== undefined && !hasRight(principal, right, resource)) {
-      const isKnown = isSeenBy(sightOf(this.view, principal), resource) || isAble(principal, resource);
-      if (!isKnown) throw refusal.unseen(resource.kind, resource.name);
+      if (!this.isKnown(resource)) throw new refusal.Unseen(resource);
       throw refusal.rightMissing(principal.user, right, resource);
     }
     if (isLocked(resource, right)) throw refusal.lockedFault(resource);
+  }
+
+  /** What the write names, if it is there: who does not see it asks as if it were not. */
+  sees(kind: Kind, name: string | undefined): void {
+    const resource = name === undefined ? undefined : this.find(kind, name);
+    if (resource !== undefined && !this.isKnown(resource)) throw new refusal.Unseen(resource);
+  }
+
+  isKnown(resource: Resource): boolean {
+    const { principal } = this;
+    if (principal === undefined || (resource.kind === "host" && this.#decidesAbout(resource))) return true;
+    return isSeenBy(sightOf(this.view, principal), resource) || isAble(principal, resource);
+  }
+
+  /** Who has admin of a cluster of hosts may name its hosts. */
+  #decidesAbout(host: ResourceOf<"host">): boolean {
+    const { principal } = this;
+    if (principal === undefined || clusterRights(principal, "admin", [])) return true;
+    return listOf(this.view, "hostcluster").some(
+      ({ name, spec }) => clusterRights(principal, "admin", [name]) && membersOf(spec, [host]).length > 0,
+    );
+  }
+
+  /** Whoever is in a group of the user's may be named, too. */
+  knows(user: string | undefined): void {
+    const { group = "", groups = [] } = get(this.view, "user", user ?? "")?.spec ?? {};
+    if (![group, ...groups].some((each) => this.principal?.groups.has(each) === true)) this.sees("user", user);
   }
 
   /** Whether the user has the right to one of these, or is an administrator. */
@@ -77,6 +111,7 @@ export class Needs {
 
   /** To make a resource that is not there. */
   create(kind: Kind, name: string, clusters: readonly string[] = []): void {
+    this.sees(kind, name);
     this.#named.add(`${kind}/${name}`);
     const { principal } = this;
     if (principal === undefined) return;
@@ -97,6 +132,7 @@ export class Needs {
 
   /** What the verb makes for whoever may use what it is made of. Without a name: all that it makes of the kind. */
   makes(kind: Kind, name: string | undefined): void {
+    this.sees(kind, name);
     if (name === undefined) this.#made.add(kind);
     else this.#named.add(`${kind}/${name}`);
   }
@@ -108,6 +144,7 @@ export class Needs {
 
   /** A network whose maker needs no right create; a narrowed token does. Without a name: whatever it is called. */
   makesNetwork(name: string | undefined): void {
+    this.sees("network", name);
     const { principal } = this;
     if (principal !== undefined && !lets(principal.narrowing, "create", name))
       throw refusal.createMissing(principal.user, "network", name ?? "*");
@@ -167,13 +204,19 @@ export class Needs {
   #also(old: Resource, now: Resource | undefined): void {
     if (old.kind === "endpoint") {
       const network = get(this.view, "network", old.spec.network);
+      if (!this.isKnown(old)) throw refusal.beyondSight(this.user, old.kind);
       if (!this.either("manage", [old, network])) throw refusal.rightMissing(this.user, "manage", old);
       if (now === undefined && isLocked(old, "manage")) throw refusal.lockedFault(old);
       return;
     }
     // A VRF that was not put goes with its last network.
-    if (old.kind !== "vrf" || now !== undefined) this.rightTo("manage", old);
+    if (old.kind !== "vrf" || now !== undefined) this.#alsoManages(old);
     else if (isLocked(old, "manage")) throw refusal.lockedFault(old);
+  }
+
+  #alsoManages(resource: Resource): void {
+    if (!this.isKnown(resource)) throw refusal.beyondSight(this.user, resource.kind);
+    this.rightTo("manage", resource);
   }
 }
 

@@ -2,7 +2,8 @@
 import { Fault } from "../../model/fault.ts";
 import { calledOf, seeOf, unknownFault } from "../../model/kinds.ts";
 import { type Right, modeGives } from "../../model/rights.ts";
-import type { Kind, Resource } from "../../model/resource.ts";
+import { type Key, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
+import { partsOf } from "../state/view.ts";
 import type { Identity } from "../write.ts";
 
 /** For a resource that the user may see, or that it has another right to. */
@@ -74,7 +75,8 @@ export function beyondOwn(user: string, what: string, where: string): Fault {
 }
 
 /** A name in use by something that the user does not see. */
-export function nameInUse(kind: Kind, name: string): Fault {
+export function nameInUse(key: Key): Fault {
+  const { kind, name } = partsOf(key);
   return new Fault("name-taken", {
     what: `there is a ${calledOf(kind)} "${name}" already`,
     where: `${kind}/${name}`,
@@ -102,9 +104,23 @@ export function notUnlocked(user: string, { kind, name, lockedBy }: Resource): F
   });
 }
 
-/** As if it were not there. */
-export function unseen(kind: Kind, name: string): Fault {
-  return unknownFault(kind, name, "name");
+/** What the write names is there, and not the user's to see: to it nothing has that name. */
+export class Unseen extends Fault {
+  readonly key: Key;
+  constructor(resource: Resource) {
+    const { reason, detail } = unknownFault(resource.kind, resource.name, "name");
+    super(reason, detail);
+    this.key = keyOfResource(resource);
+  }
+}
+
+/** Something goes or changes along that the user does not see, and did not name. */
+export function beyondSight(user: string, kind: Kind): Fault {
+  return new Fault("forbidden", {
+    what: `user "${user}" may not change what is another's`,
+    why: `a ${calledOf(kind)} that the user may not see would go or change along`,
+    fix: "ask an administrator",
+  });
 }
 
 /** What the command line calls it. */

@@ -12,9 +12,8 @@ import type { Write } from "../write.ts";
 import { type Changed, changedFields } from "./fields.ts";
 import { checkMode, checkNewOwner, checkRule } from "./grants.ts";
 import { type Needs, isLocked } from "./needs.ts";
-import { lockedFault, nameInUse, notUnlocked, rightMissing } from "./refusal.ts";
-import { hasRight, isAble, isGiven, principalOf } from "./rights.ts";
-import { isSeenBy, sightOf } from "./sight.ts";
+import { lockedFault, notUnlocked, rightMissing } from "./refusal.ts";
+import { hasRight, isGiven, principalOf } from "./rights.ts";
 
 type WriteOf<V extends Write["verb"]> = Extract<Write, { readonly verb: V }>;
 
@@ -33,6 +32,7 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
     needs.right("manage", "vrf", pruneVrf);
   },
   delete(needs, { kind, name, force }) {
+    needs.sees(kind, name);
     const at = kind === "conversion" ? get(needs.view, "conversion", name)?.spec : undefined;
     if (kind === "conversion")
       return at?.network === undefined ? needs.right("manage", "vrf", at?.vrf) : manages(needs, at.network);
@@ -46,13 +46,17 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
   "join-network": joinNetwork,
   migrate(needs, { request: { from, to, workload, endpoint } }) {
     manages(needs, from, to);
+    needs.sees("endpoint", endpoint);
     for (const each of needs.view.networks.get(from)?.endpoints.values() ?? []) {
       const isMeant = (endpoint ?? each.name) === each.name && (workload ?? each.spec.workload) === each.spec.workload;
       if (isMeant && isLocked(each, "manage")) throw lockedFault(each);
     }
   },
   move: (needs) => needs.never("say how far a move is", "its host"),
-  "commit-group": (needs, { name }) => needs.right("manage", "securitygroup", name),
+  "commit-group"(needs, { name, hosts = [] }) {
+    needs.right("manage", "securitygroup", name);
+    for (const host of hosts) needs.sees("host", host);
+  },
   "patch-endpoint"(needs, { name, patch }) {
     needs.right("manage", "endpoint", name);
     usesGroups(needs, patch.securityGroups);
@@ -70,6 +74,7 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
     for (const claim of claims) attachOne(needs, { claim, by });
   },
   detach(needs, { endpoint: name, force }) {
+    needs.sees("endpoint", name);
     const endpoint = get(needs.view, "endpoint", name);
     if (endpoint === undefined) return;
     const network = get(needs.view, "network", endpoint.spec.network);
@@ -85,7 +90,7 @@ const NEEDS: { readonly [V in Write["verb"]]: (needs: Needs, write: WriteOf<V>) 
   reserve(needs, { network, request }) {
     needs.right("use", "network", network);
     if (get(needs.view, "network", request.name) === undefined) needs.makesNetwork(request.name);
-    else taken(needs, "network", request.name, () => needs.right("manage", "network", request.name));
+    else needs.right("manage", "network", request.name);
     // Which addresses it gets besides, the server chooses out of what may be used of the network.
     needs.chooses("network", request.name);
     if (request.tenant !== undefined) needs.cluster([], `"tenant"`, "tenant");
@@ -140,15 +145,6 @@ function usesGroups(needs: Needs, groups: readonly string[] | undefined): void {
     if (builtInOf("securitygroup", group) === undefined) needs.right("use", "securitygroup", group);
 }
 
-/** Refuses a name that something the user does not see has, without saying what it is. */
-function taken(needs: Needs, kind: ApplyItem["kind"], name: string, ask: () => void): void {
-  const { principal } = needs;
-  const resource = needs.find(kind, name);
-  if (principal === undefined || resource === undefined) return ask();
-  if (!isSeenBy(sightOf(needs.view, principal), resource) && !isAble(principal, resource)) throw nameInUse(kind, name);
-  ask();
-}
-
 function put(needs: Needs, { kind, name, spec }: ApplyItem): void {
   const old = needs.find(kind, name);
   if (old === undefined) {
@@ -156,13 +152,24 @@ function put(needs: Needs, { kind, name, spec }: ApplyItem): void {
     needs.create(kind, name, clustersIn(now));
     const fields = changedFields(kind, undefined, spec).filter(isSaid(kind === "template" ? spec.network : spec));
     needs.fields(fields, { now, before: undefined, target: undefined });
-  } else taken(needs, kind, name, () => needs.right("manage", kind, name));
+  } else {
+    needs.right("manage", kind, name);
+    // Before it is said whether somebody else has the number.
+    const now = { ...old, spec: { ...old.spec, ...spec } } as Resource;
+    needs.fields(changedFields(kind, old.spec, now.spec).filter(isNumber(spec)), { now, before: old, target: old });
+  }
   named(needs, { kind, name, spec } as ApplyItem, old?.spec);
 }
 
 /** Not what everybody gets who does not say it. */
 function isSaid(spec: object): (changed: Changed) => boolean {
   return ({ field }) => field !== "driver" || (spec as { readonly driver?: string }).driver !== "vxlan";
+}
+
+/** A number or a flag is written in one way only, so that it differs is known before admission. */
+function isNumber(spec: object): (changed: Changed) => boolean {
+  const values = new Map(Object.entries(spec));
+  return ({ field }) => ["number", "boolean"].includes(typeof values.get(field));
 }
 
 /** What a spec names besides itself. */
@@ -176,6 +183,7 @@ function named(needs: Needs, { kind, name, spec }: ApplyItem, old: object | unde
   }
   if (kind === "network") {
     const before = old as typeof spec | undefined;
+    for (const host of spec.hosts ?? []) needs.sees("host", host);
     const vrf = spec.vrf ?? (name === "" ? undefined : name);
     // Networks of a VRF reach each other.
     if (vrf !== before?.vrf) needs.right("manage", "vrf", vrf);
@@ -203,13 +211,20 @@ function named(needs: Needs, { kind, name, spec }: ApplyItem, old: object | unde
     for (const each of [spec.group, ...(spec.groups ?? [])])
       if (!known.has(each)) needs.right("manage", "usergroup", each);
   }
-  if (kind === "aclrule") checkRule(needs, name, spec);
+  if (kind === "aclrule") {
+    const { user, usergroup } = spec.subject;
+    needs.knows(user);
+    needs.sees("usergroup", usergroup);
+    needs.sees("usergroup", spec.resource.usergroup);
+    checkRule(needs, name, spec);
+  }
 }
 
 /** Use of the network, of who asks and of whose workload it is, and manage of the workload. */
 function joinNetwork(needs: Needs, { claim: { network: name, workload, user: given } }: WriteOf<"join-network">): void {
   needs.right("use", "network", name);
   const { view, principal } = needs;
+  needs.knows(given);
   const user = given ?? principal?.user;
   const network = get(view, "network", name);
   if (user === undefined || network === undefined || get(view, "user", user) === undefined) return;
@@ -236,8 +251,6 @@ function leave(needs: Needs, name: string): void {
   const network = get(needs.view, "network", membership?.spec.network ?? "");
   if (membership === undefined || network === undefined) return;
   if (needs.either("manage", [network])) return needs.right("manage", "network", network.name);
-  if (needs.principal !== undefined && !isSeenBy(sightOf(needs.view, needs.principal), membership))
-    needs.right("manage", "network", network.name);
   managesWorkload(needs, membership.spec);
 }
 
@@ -246,14 +259,11 @@ function attachOne(needs: Needs, { claim, by }: Pick<WriteOf<"attach">, "claim" 
   if (claim.user !== undefined && claim.user !== needs.principal?.user)
     return needs.never(`make an endpoint of user "${claim.user}"`, "this user");
   if (by.role === "user") return needs.never("make an endpoint", "the host that it is on");
-  const { principal } = needs;
   const name = endpointName(claim.owner, claim.ifname);
   const old = get(needs.view, "endpoint", name);
   if (old !== undefined) {
     needs.makes("endpoint", name);
-    if (principal !== undefined && !hasRight(principal, "manage", old))
-      throw rightMissing(principal.user, "manage", old);
-    return;
+    return needs.right("manage", "endpoint", name);
   }
   needs.right("use", "network", claim.network);
   usesGroups(needs, claim.securityGroups);

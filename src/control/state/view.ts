@@ -204,7 +204,7 @@ export function undoChanges(view: View, before: Before): Before {
   );
 }
 
-function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
+export function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
   const slash = key.indexOf("/");
   // A Key is made of a kind and a name by its type.
   return { kind: key.slice(0, slash) as Kind, name: key.slice(slash + 1) };

@@ -136,10 +136,15 @@ test("every refusal is one clear problem and changes nothing", async () => {
       [
         put({ subnets: [{ cidr: "192.168.0.0/16" }] }),
         "overlap",
-        /underlay address 192.168.0.1 of host "h1"/,
+        /host "h1" \(underlay address 192.168.0.1\)/,
         "spec.subnets[0].cidr",
       ],
-      [put({ subnets: [{ cidr: "172.17.1.0/24" }] }), "overlap", /172.17.0.0\/16 of host "h1"/, "spec.subnets[0].cidr"],
+      [
+        put({ subnets: [{ cidr: "172.17.1.0/24" }] }),
+        "overlap",
+        /host "h1" \(172.17.0.0\/16\)/,
+        "spec.subnets[0].cidr",
+      ],
       [put({ subnets, vni: 5000 }), "vni-taken", /belongs to network\/green/, "spec.vni"],
       [put({ subnets, vni: 16_777_216 }), "vni-invalid", /16777215/, "spec.vni"],
       [put({ subnets, mtu: 1451 }), "mtu-invalid", /leaves 1450/, "spec.mtu"],

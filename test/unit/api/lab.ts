@@ -42,9 +42,10 @@ type Api = {
 export async function open(
   extra: readonly Route[] | ((control: Control) => readonly Route[]) = [],
   more: Partial<ControlOptions> = {},
+  store = openMemoryStore(),
 ): Promise<Api> {
   const metrics = createMetrics();
-  const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter, certifier, ...more });
+  const control = await Control.open(store, { clock, meter: metrics.meter, certifier, ...more });
   await control.setToken("admin", ADMIN);
   await control.setToken("join", JOIN);
   const errors: unknown[] = [];

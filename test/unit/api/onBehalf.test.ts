@@ -41,7 +41,7 @@ test("an endpoint with a user's token is the user's, whose right to the network 
   assert.deepEqual([made.body.spec.user, made.body.access], ["alice", undefined], "a host knows whose it is");
   assert.ok(!made.text.includes(tokens["alice"] ?? "-"), "the token is kept nowhere");
   assert.equal((await attach({ userToken: tokens["alice"] })).status, 200, "the same again");
-  isProblem(await attach({ userToken: tokens["bob"] }), "forbidden", /bob/);
+  isProblem(await attach({ userToken: tokens["bob"] }), "network-unknown", /blue/);
   assert.equal((await attach({})).body.spec.user, "alice", "a host that repeats it takes it from nobody");
   const seen = await ask("GET", "/v1/endpoints", undefined, { token: tokens["alice"] });
   assert.deepEqual(

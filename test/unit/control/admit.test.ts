@@ -328,9 +328,9 @@ test("a network that is wrong is refused: what, where, why, what to do", async (
     ],
     ["overlap", /overlaps network "green"/, { ...v4("10.0.0.0/8"), vrf: "shared" }],
     ["overlap", /VTEP subnet 198.18.0.0\/16/, { ...v4("198.18.5.0/24"), vrf: "shared" }],
-    ["overlap", /underlay address 192.168.0.1 of host "h1"/, v4("192.168.0.0/24")],
-    ["overlap", /172.17.0.0\/16 of host "h1": the host has that address or route/, v4("172.17.5.0/24")],
-    ["overlap", /172.17.0.0\/16 of host "h1"/, v4("172.16.0.0/12")],
+    ["overlap", /host "h1" \(underlay address 192.168.0.1\)/, v4("192.168.0.0/24")],
+    ["overlap", /host "h1" \(172.17.0.0\/16\): the host has that address or route/, v4("172.17.5.0/24")],
+    ["overlap", /host "h1" \(172.17.0.0\/16\)/, v4("172.16.0.0/12")],
     [
       "overlap",
       /network "open" .*hosts have access to both VRF "open2" and VRF "open1"/,

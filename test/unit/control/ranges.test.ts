@@ -180,7 +180,7 @@ test("QA: the first, a requested one, one beyond the end; holds are nobody's", a
   await refuses(
     lab,
     "address-held",
-    /10.0.0.3 is held in network "net": ops holds 10.0.0.3: a printer/,
+    /10.0.0.3 is held in network "net": hold "net:10.0.0.3" has 10.0.0.3 for ops: a printer/,
     wish(lab, { addresses: ["10.0.0.3"] }),
   );
   await refuses(lab, "address-held", /10.0.0.3 is held/, () => hold(lab, { first: "10.0.0.2", last: "10.0.0.5" }));

@@ -62,13 +62,15 @@ export function refusalOf(view: View, network: Network, obstacle: Obstacle, wher
         fix: "choose another, or leave it out",
       });
     }
-    case "held":
+    case "held": {
+      const { name, spec } = obstacle.hold;
       return new Fault("address-held", {
         what: `${what} is held in ${place}`,
         where,
-        why: `${obstacle.hold.spec.owner} holds ${spanText(obstacle.hold)}: ${obstacle.hold.spec.reason}`,
+        why: `hold "${name}" has ${spanText(obstacle.hold)} for ${spec.owner}: ${spec.reason}`,
         fix: `choose another, or release it first (weft ipam release ${network.name} ${text})`,
       });
+    }
     case "reserved": {
       const tenant = view.network.get(obstacle.reservation)?.spec.tenant;
       return new Fault("address-reserved", {

@@ -104,7 +104,7 @@ export function hostCollision({ view, context }: Draft, cidr: Cidr, itself: Host
     const underlay = ipOf(spec.underlay);
     if (underlay !== undefined && contains(cidr, underlay)) {
       return {
-        with: `the underlay address ${spec.underlay} of host "${name}"`,
+        with: `host "${name}" (underlay address ${spec.underlay})`,
         why: "tunnels would run through themselves",
       };
     }
@@ -113,7 +113,7 @@ export function hostCollision({ view, context }: Draft, cidr: Cidr, itself: Host
       .get(name)
       ?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr) && !own.has(formatCidr(prefix)));
     if (met !== undefined)
-      return { with: `${formatCidr(met)} of host "${name}"`, why: "the host has that address or route itself" };
+      return { with: `host "${name}" (${formatCidr(met)})`, why: "the host has that address or route itself" };
   }
   return undefined;
 }

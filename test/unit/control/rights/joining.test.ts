@@ -47,7 +47,11 @@ test("joining takes use of the network and manage of the workload, and neither i
   assert.equal(await tried(lab.control, ann, join("green", { user: "ben" })), "forbidden", "ben may not use it");
   await give(lab, "ben", { kinds: ["network"], name: "green" }, "use");
   assert.equal(await tried(lab.control, ann, join("green", { user: "ben" })), "done");
-  assert.equal(await tried(lab.control, ann, join("green", { user: "cat" })), "forbidden", "cat, who has none");
+  assert.equal(
+    await tried(lab.control, ann, join("green", { user: "cat" })),
+    "not-found",
+    "cat, whom ann does not know",
+  );
   assert.equal(await tried(lab.control, ROOT, join("green")), "done", "what no user owns");
   assert.deepEqual((await memberships(lab)).sort(), ["green~web", "green~web~ann", "green~web~ben"]);
   assert.equal(await tried(lab.control, ROOT, join("green", { user: "cat" })), "forbidden", "nor by administrators");
