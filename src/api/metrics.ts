@@ -7,10 +7,18 @@ import type { Control, Meter } from "../control/control.ts";
 export type Metrics = {
   /** For the control plane, which is built first. */
   readonly meter: Meter;
+  /** Counts a login, or one that was refused. */
+  login(way: LoginWay, result: LoginResult): void;
   readonly type: string;
   /** All values, now. */
   render(control: Control, watchers: number): Promise<string>;
 };
+
+const LOGIN_WAYS = ["password", "browser", "device"] as const;
+/** By a password; by the OpenID provider, in a browser or with a device code. */
+export type LoginWay = (typeof LOGIN_WAYS)[number];
+const LOGIN_RESULTS = ["succeeded", "refused"] as const;
+type LoginResult = (typeof LOGIN_RESULTS)[number];
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
@@ -28,8 +36,17 @@ export function createMetrics(): Metrics {
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   });
+  const logins = new Counter({
+    name: "weft_logins_total",
+    help: `Logins by way (${LOGIN_WAYS.join(", ")}) and result. Who it was, the audit log says.`,
+    labelNames: ["way", "result"],
+    registers,
+  });
+  // From the first scrape on, so that the first refusal is a change.
+  for (const way of LOGIN_WAYS) for (const result of LOGIN_RESULTS) logins.inc({ way, result }, 0);
   const states = createStates(registers);
   return {
+    login: (way, result) => logins.inc({ way, result }),
     meter: {
       committed(count, seconds) {
         commits.inc(count);

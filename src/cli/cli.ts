@@ -76,11 +76,8 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     {
       name: "acl",
       kind: "aclrule",
-      about: "rules that give rights: list, show, create, delete",
-      async load() {
-        const { register } = await import("./resource/noun.ts");
-        return { register: (command, cli) => register(command, cli, "aclrule") };
-      },
+      about: "rules that give rights: create, list, show, edit, delete",
+      load: () => import("./login/acl.ts"),
     },
     {
       name: "vrf",
@@ -174,8 +171,13 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "user",
-      about: "users: list, show, create, delete, passwd",
+      about: "users: create, list, show, edit, delete, passwd",
       load: () => import("./login/user.ts"),
+    },
+    {
+      name: "usergroup",
+      about: "groups of users: create, list, show, edit, delete",
+      load: async () => ({ register: (await import("./login/user.ts")).registerGroups }),
     },
     {
       name: "quota",

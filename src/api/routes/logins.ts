@@ -1,16 +1,35 @@
 // Routes by which people prove who they are: log in and out, tokens, passwords.
 import type { Control } from "../../control/control.ts";
 import type { Asker } from "../../control/logins/logins.ts";
-import { Fault } from "../../model/fault.ts";
+import { Fault, REASONS } from "../../model/fault.ts";
+import type { LoggedIn } from "../../model/login.ts";
 import { isNarrowed } from "../../model/narrowing.ts";
 import { parseLogin, parsePassword, parseTokenRequest } from "../../model/parse.ts";
+import type { LoginWay, Metrics } from "../metrics.ts";
 import { type Call, type Parts, type Route, jsonOf } from "../route.ts";
 
 /** Of requests that anybody may send. */
 const BODY_LIMIT = 4096;
 const USER = { user: "Whose: by an administrator, for a user." };
 
-export function loginRoutes({ control }: Parts): Route[] {
+/** What the login gives, counted by how it ended; undefined: it has not ended. */
+export async function counted<T extends LoggedIn | undefined>(
+  metrics: Metrics,
+  way: LoginWay,
+  login: () => Promise<T>,
+): Promise<T> {
+  try {
+    const made = await login();
+    if (made !== undefined) metrics.login(way, "succeeded");
+    return made;
+  } catch (error) {
+    // A server that cannot tell has not refused.
+    if (error instanceof Fault && REASONS[error.reason].status < 500) metrics.login(way, "refused");
+    throw error;
+  }
+}
+
+export function loginRoutes({ control, metrics }: Parts): Route[] {
   return [
     {
       method: "POST",
@@ -20,7 +39,7 @@ export function loginRoutes({ control }: Parts): Route[] {
       body: "LoginRequest",
       bodyLimit: BODY_LIMIT,
       answers: { 200: "LoggedIn" },
-      handle: (call) => login(control, call),
+      handle: async (call) => ({ body: await counted(metrics, "password", () => login(control, call)) }),
     },
     {
       method: "DELETE",
@@ -70,7 +89,7 @@ async function login(control: Control, call: Call) {
   const request = parseLogin(jsonOf(call));
   const { from } = call.caller;
   try {
-    return { body: await control.logins.login(request, from) };
+    return await control.logins.login(request, from);
   } catch (error) {
     // A name that no user has may be a password, typed in the wrong place.
     const user = await control.find("user", request.user, { role: "admin" });

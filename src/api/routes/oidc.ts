@@ -1,15 +1,15 @@
 // Routes of logging in by an OpenID provider: browsers with a code, the command line with a device code. The server
 // talks to the provider; whoever logs in holds a sealed handle in between.
-import type { Control } from "../../control/control.ts";
 import { Fault } from "../../model/fault.ts";
 import type { OidcLogin } from "../../model/oidc.ts";
 import { parseDeviceFinish, parseOidcFinish } from "../../model/parse.ts";
-import { type Answer, type Parts, type Route, jsonOf } from "../route.ts";
+import { type Parts, type Route, jsonOf } from "../route.ts";
+import { counted } from "./logins.ts";
 
 const BODY_LIMIT = 10_240;
 const OPEN = { method: "POST", access: "open", bodyLimit: BODY_LIMIT } as const;
 
-export function oidcRoutes({ control, oidc }: Parts): Route[] {
+export function oidcRoutes({ control, oidc, metrics }: Parts): Route[] {
   return [
     {
       ...OPEN,
@@ -25,8 +25,12 @@ export function oidcRoutes({ control, oidc }: Parts): Route[] {
       body: "OidcFinish",
       answers: { 200: "LoggedIn" },
       async handle(call) {
-        const vouched = await the(oidc).finish(parseOidcFinish(jsonOf(call)));
-        return loggedIn(control, vouched, call.caller.from);
+        const provider = the(oidc);
+        const login = async () => {
+          const vouched = await provider.finish(parseOidcFinish(jsonOf(call)));
+          return control.logins.loginVouched(vouched, call.caller.from);
+        };
+        return { body: await counted(metrics, "browser", login) };
       },
     },
     {
@@ -43,16 +47,15 @@ export function oidcRoutes({ control, oidc }: Parts): Route[] {
       body: "DeviceFinish",
       answers: { 200: "LoggedIn", 202: "DevicePending" },
       async handle(call) {
-        const vouched = await the(oidc).finishDevice(parseDeviceFinish(jsonOf(call)));
-        if (vouched === undefined) return { status: 202, body: { pending: true } };
-        return loggedIn(control, vouched, call.caller.from);
+        const provider = the(oidc);
+        const made = await counted(metrics, "device", async () => {
+          const vouched = await provider.finishDevice(parseDeviceFinish(jsonOf(call)));
+          return vouched === undefined ? undefined : control.logins.loginVouched(vouched, call.caller.from);
+        });
+        return made === undefined ? { status: 202, body: { pending: true } } : { body: made };
       },
     },
   ];
-}
-
-async function loggedIn({ logins }: Control, ...who: Parameters<Control["logins"]["loginVouched"]>): Promise<Answer> {
-  return { body: await logins.loginVouched(...who) };
 }
 
 function the(oidc: OidcLogin | undefined): OidcLogin {

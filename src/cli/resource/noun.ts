@@ -1,19 +1,36 @@
-// Commands of kinds that have none of their own: list, show, create from a file, delete, all by the kind's record.
+// Commands of kinds that have few of their own: list, show, create from a file, delete, all by the kind's record; and
+// create and edit by options, for kinds that say which.
 import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import { type WritableKind, calledOf, columnsOf, isDeletable } from "../../model/kinds.ts";
 import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { requiredOption, writing, type WriteOptions } from "../input/options.ts";
+import { requiredOption, writing, type Texts, type WriteOptions } from "../input/options.ts";
 import { inFile } from "../input/places.ts";
 import { itemsOf, readText } from "../input/resourceFile.ts";
+import type { ResourceOf } from "../../model/resource.ts";
+import { changedNames } from "../output/changes.ts";
+import { misuse } from "../output/error.ts";
 import { fields } from "../output/format.ts";
-import { registerDelete, registerList, registerShow } from "./verbs.ts";
+import { create, edit, registerDelete, registerList, registerShow } from "./verbs.ts";
 
 type FileOptions = WriteOptions & { readonly file: string };
 
-export function register(noun: Command, cli: Cli, kind: WritableKind): void {
+/** Options that say what one of the kind is. */
+export type Flags<K extends WritableKind, Options> = {
+  readonly add: (command: Command) => Command;
+  /** The spec with what was said; undefined for one that is new. */
+  readonly changed: (before: ResourceOf<K>["spec"] | undefined, options: Options) => object;
+  readonly examples: readonly string[];
+};
+
+export function register<K extends WritableKind, Options extends object = object>(
+  noun: Command,
+  cli: Cli,
+  kind: K,
+  flags?: Flags<K, Options>,
+): void {
   const called = calledOf(kind);
   const columns = columnsOf(kind).map((field) => ({
     header: field.toUpperCase(),
@@ -22,7 +39,7 @@ export function register(noun: Command, cli: Cli, kind: WritableKind): void {
   registerList(noun, cli, kind, {
     about: `List ${called}s.`,
     columns: [{ header: "NAME", of: ({ name }) => name }, ...columns],
-    empty: `No ${called}s. Make one: weft ${noun.name()} create -f FILE`,
+    empty: `No ${called}s. Make one: weft ${noun.name()} create ${flags === undefined ? "-f FILE" : "--help"}`,
   });
   registerShow(noun, cli, kind, {
     about: `Show a ${called}.`,
@@ -31,15 +48,52 @@ export function register(noun: Command, cli: Cli, kind: WritableKind): void {
       return fields(io, [["Name", name], ...shown, ["Revision", String(revision)]]);
     },
   });
-  const make = noun.command("create").description(`Create ${called}s, or change them to what a file says.`);
-  requiredOption(make, "-f, --file <file>", `YAML or JSON with ${called}s; - for stdin`);
-  writing(make).action(cli.verb((_, options: FileOptions) => createFrom(cli, kind, options)));
+  if (flags === undefined) {
+    const make = noun.command("create").description(`Create ${called}s, or change them to what a file says.`);
+    requiredOption(make, "-f, --file <file>", `YAML or JSON with ${called}s; - for stdin`);
+    writing(make).action(cli.verb((_, options: FileOptions) => createFrom(cli, kind, options)));
+  } else registerFlags(noun, cli, kind, flags);
   if (isDeletable(kind))
     registerDelete(noun, cli, kind, {
       about: `Delete ${called}s.`,
       force: "even if something refers to it; that is deleted, too",
       hasWait: true,
     });
+}
+
+function registerFlags<K extends WritableKind, Options extends object>(
+  noun: Command,
+  cli: Cli,
+  kind: K,
+  { add, changed, examples }: Flags<K, Options>,
+): void {
+  const [called, word] = [calledOf(kind), noun.name()];
+  const make = add(noun.command("create [name]").description(`Create a ${called}; or several, as a file says.`))
+    .option("-f, --file <file>", `instead: YAML or JSON with ${called}s; - for stdin`)
+    .addHelpText("after", `\nExamples:\n${examples.map((each) => `  ${each}\n`).join("")}`);
+  writing(make).action(
+    cli.verb(async (_, name: string | undefined, options: Options & WriteOptions & Texts<"file">) => {
+      const { file } = options;
+      if (file !== undefined && name === undefined) return createFrom(cli, kind, { ...options, file });
+      if (file !== undefined || name === undefined)
+        throw misuse("<name>", "give a name, or a file that has names", `see weft ${word} create --help`);
+      const spec = changed(undefined, options);
+      const made = await create(cli, options, { kind, name, spec, noun: word, called });
+      cli.io.err(`${called} ${name} created at revision ${made.revision}\n`);
+    }),
+  );
+  const change = add(noun.command("edit <name>").description(`Change a ${called}.`));
+  writing(change).action(
+    cli.verb((_, name: string, options: Options & WriteOptions) =>
+      edit(cli, options, {
+        kind,
+        name,
+        change: ({ spec }) => changed(spec, options),
+        done: (after, before) =>
+          `${called} ${name} changed at revision ${after.revision}: ${changedNames(before, after)}\n`,
+      }),
+    ),
+  );
 }
 
 async function createFrom(cli: Cli, kind: WritableKind, options: FileOptions): Promise<void> {

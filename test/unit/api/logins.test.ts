@@ -55,6 +55,18 @@ test("a wrong password is 401, too many are 429 with the time to wait, and neith
   assert.equal(reply.headers["retry-after"], "20");
 });
 
+test("metrics count logins and refusals by their way, and name nobody", async () => {
+  const { ask, login } = await withAlice();
+  await login();
+  await login("wrong");
+  await login("wrong", "nobody-here");
+  const { text } = await ask("GET", "/metrics");
+  assert.match(text, /^weft_logins_total\{way="password",result="succeeded"\} 2$/m);
+  assert.match(text, /^weft_logins_total\{way="password",result="refused"\} 2$/m);
+  assert.match(text, /^weft_logins_total\{way="device",result="refused"\} 0$/m);
+  assert.doesNotMatch(text, /alice|nobody-here/);
+});
+
 test("a body is refused by its size before anything of it is read", async () => {
   const { ask } = await withAlice();
   for (const [method, url, token] of [

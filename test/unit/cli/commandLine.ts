@@ -1,12 +1,13 @@
 // For tests of the CLI: bin/weft as a process of its own, against a real server over a unix socket in this process.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApi } from "../../../src/api/api.ts";
 import { Control } from "../../../src/control/control.ts";
+import type { OidcLogin } from "../../../src/model/oidc.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 
 const WEFT = join(import.meta.dirname, "../../../bin/weft");
@@ -20,8 +21,14 @@ export class CommandLine {
   readonly folder = mkdtempSync(join(tmpdir(), "weft-cli-"));
   readonly control = opened;
   readonly #socket = join(this.folder, "server.sock");
-  readonly #api = createApi(this.control, { clock, version: "9.9.9" });
+  readonly #api;
   readonly #server = createServer((...args) => this.#api.routing(...args));
+  readonly #running = new Set<ChildProcess>();
+
+  /** By `oidc` people may log in, too. */
+  constructor(oidc?: OidcLogin) {
+    this.#api = createApi(this.control, { clock, version: "9.9.9", oidc });
+  }
 
   get url(): string {
     return `unix:${this.#socket}`;
@@ -37,6 +44,7 @@ export class CommandLine {
   }
 
   async close(): Promise<void> {
+    for (const child of this.#running) child.kill("SIGKILL");
     this.#server.close();
     this.#server.closeAllConnections();
     await this.#api.close();
@@ -44,15 +52,51 @@ export class CommandLine {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  weft(args: readonly string[], options: Options = {}): Promise<Ran> {
-    const env = {
+  #environment(more: Options["env"]) {
+    return {
       PATH: process.env["PATH"],
       HOME: this.folder,
       WEFT_CONFIG_DIR: this.folder,
       WEFT_SERVER: `unix:${this.#socket}`,
       WEFT_TOKEN_FILE: join(this.folder, "admin.token"),
-      ...options.env,
+      ...more,
     };
+  }
+
+  /** One that goes on: what it has said so far, a wait for more, and an interrupt, which gives how it ended. */
+  start(args: readonly string[], options: Pick<Options, "env"> = {}) {
+    const child = spawn(WEFT, args, { env: this.#environment(options.env), stdio: ["ignore", "pipe", "pipe"] });
+    this.#running.add(child);
+    const said = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const)
+      child[name].setEncoding("utf8").on("data", (text: string) => (said[name] += text));
+    const ended = new Promise<Ran>((resolve) =>
+      child.on("close", (code, signal) => {
+        this.#running.delete(child);
+        resolve({ code: code ?? (signal === "SIGINT" ? 130 : -1), ...said });
+      }),
+    );
+    return {
+      said,
+      ended,
+      async until(what: RegExp): Promise<RegExpExecArray> {
+        const deadline = performance.now() + 60_000;
+        for (;;) {
+          const found = what.exec(`${said.stdout}${said.stderr}`);
+          if (found !== null) return found;
+          assert.ok(performance.now() < deadline, `not said: ${String(what)}, but ${said.stdout}${said.stderr}`);
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      },
+      interrupt(): Promise<Ran> {
+        child.kill("SIGINT");
+        return ended;
+      },
+    };
+  }
+
+  weft(args: readonly string[], options: Options = {}): Promise<Ran> {
+    const env = this.#environment(options.env);
     return new Promise((resolve) => {
       const child = execFile(WEFT, args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
@@ -66,6 +110,12 @@ export class CommandLine {
     const { code, stdout, stderr } = await this.weft([...args, "-o", "json"]);
     assert.equal(code, 0, stderr);
     return JSON.parse(stdout) as T;
+  }
+
+  metrics(): Promise<string> {
+    return this.#api
+      .inject({ url: "/metrics", headers: { authorization: `Bearer ${"a".repeat(40)}` } })
+      .then(({ body }) => body);
   }
 
   async joinHost(host: string, underlay: string): Promise<void> {

@@ -35,5 +35,48 @@ test("chown, chmod, lock and unlock of a network, a group and a VRF; show and wi
   await weft("network edit blue --description x");
   assert.match((await weft("network chmod blue ummu", "", 2)).stderr, /is not a mode/);
   assert.match((await weft("network chown blue nobody", "", 3)).stderr, /no user "nobody"/);
-  assert.match((await weft("acl list")).stderr, /No ACL rules. Make one: weft acl create -f FILE/);
+  assert.match((await weft("acl list")).stderr, /No ACL rules. Make one: weft acl create --help/);
+});
+
+test("users, groups of users and ACL rules by options: create, edit, and what is missing is said", async () => {
+  const weft = async (args: string, code = 0) => {
+    const ran = await line.weft(args.split(" "));
+    assert.equal(ran.code, code, `${args}: ${ran.stderr}`);
+    return ran;
+  };
+  const spec = async (noun: string, name: string) =>
+    (await line.json<{ readonly spec: Record<string, unknown> }>(noun, "show", name)).spec;
+  await weft("usergroup create ops --description operators");
+  await weft("usergroup create dev");
+  assert.match((await weft("user create eve --group ops --groups dev")).stderr, /^user eve created at revision \d+$/m);
+  assert.deepEqual(await spec("user", "eve"), { group: "ops", groups: ["dev"], enabled: true });
+  await weft("quota set user eve --networks 5");
+  assert.match((await weft("user edit eve --disable --groups none --description away")).stderr, /changed at revision/);
+  const disabled = { group: "ops", groups: [], enabled: false, description: "away", quota: { networks: 5 } };
+  assert.deepEqual(await spec("user", "eve"), disabled);
+  await weft("user edit eve --enable --group dev");
+  assert.deepEqual(await spec("user", "eve"), { ...disabled, group: "dev", enabled: true });
+  assert.match((await weft("user create eve --group ops", 4)).stderr, /there is a user "eve" already/);
+  assert.match((await weft("user create fay", 2)).stderr, /--group/);
+  assert.match((await weft("user create --group ops", 2)).stderr, /give a name, or a file/);
+  assert.match((await weft("user create fay --group nobody", 3)).stderr, /no user group "nobody"/);
+  await weft("acl create makers --to-group ops --kinds template,network --all --rights create");
+  assert.deepEqual(await spec("acl", "makers"), {
+    subject: { usergroup: "ops" },
+    resource: { kinds: ["template", "network"], all: true },
+    rights: ["create"],
+  });
+  await weft("acl edit makers --to-all --kinds network --of-cluster east --rights use");
+  await weft("acl edit makers --to-user eve --kinds network --of-group dev --rights use");
+  assert.deepEqual(await spec("acl", "makers"), {
+    subject: { user: "eve" },
+    resource: { kinds: ["network"], usergroup: "dev" },
+    rights: ["use"],
+  });
+  assert.match((await weft("acl create more --kinds network --all --rights use", 2)).stderr, /--to-user/);
+  assert.match((await weft("acl create more --to-all --kinds network --rights use", 2)).stderr, /exactly one/);
+  assert.match(
+    (await weft("acl create more --to-all --kinds fish --all --rights use", 2)).stderr,
+    /spec.resource.kinds/,
+  );
 });

@@ -60,3 +60,37 @@ test("export: a record in each line, the oldest first, whole", async () => {
   );
   assert.notEqual(records[0]?.changes?.[0]?.after, undefined);
 });
+
+test("watch: from now on, what matches, in order, until it is interrupted", async () => {
+  const put = async (name: string, description: string) => {
+    const ran = await line.weft(["network", "edit", name, "--description", description]);
+    assert.equal(ran.code, 0, ran.stderr);
+  };
+  const watch = line.start(["audit", "watch", "--kind", "network", "--name", "blue"]);
+  // It says nothing when it has begun; what was before is not said, so this repeats until it hears something.
+  for (let n = 0; watch.said.stdout === ""; n++) {
+    assert.ok(n < 60, watch.said.stderr);
+    await put("blue", `one ${n}`);
+  }
+  await put("green", "another's");
+  await put("blue", "two");
+  const { revision } = line.control;
+  await watch.until(new RegExp(`at revision ${revision}\n`));
+  const { code, stdout, stderr } = await watch.interrupt();
+  assert.deepEqual([code, stderr], [130, ""]);
+  const numbers = stdout
+    .trimEnd()
+    .split("\n")
+    .map((text) => {
+      const [, number] =
+        /^(\d+) \d{4}-\d\d-\d\d \d\d:\d\d:\d\d admin from unknown: put network\/blue: done at revision \d+$/.exec(
+          text,
+        ) ?? [];
+      assert.ok(number !== undefined, text);
+      return Number(number);
+    });
+  assert.ok(numbers.length >= 2 && numbers.every((number, i) => i === 0 || number > (numbers[i - 1] ?? 0)), stdout);
+  const since = line.start(["audit", "watch", "--since", "1h ago", "--result", "refused"]);
+  assert.match((await since.until(/^.+\n/))[0], /nobody from unknown: .*: token-wrong/);
+  assert.equal((await since.interrupt()).code, 130);
+});

@@ -62,6 +62,8 @@ test("a wrong password is 5; where none can be asked for, it says how to give it
   assert.equal((await weft([...args, "--password", PASSWORD])).code, 2);
   assert.match((await weft([...args, "--password-file", "/nowhere"])).stderr, /no such file/);
   assert.match((await weft(["login"])).stderr, /--server/);
+  const provider = await weft(["login", "--server", line.url, "--oidc"]);
+  assert.match(provider.stderr, /has no OpenID provider[\s\S]*weft login/);
   assert.match((await weft(["login", "--server", line.url, "--password-file", "-"], PASSWORD)).stderr, /--user/);
   assert.ok(!existsSync(file));
 });
