@@ -19,6 +19,7 @@ import { addressRoutes } from "./routes/addresses.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { caRoutes } from "./routes/ca.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
+import { joinTokenRoutes } from "./routes/joinTokens.ts";
 import { hostRoutes } from "./routes/hosts.ts";
 import { loginRoutes } from "./routes/logins.ts";
 import { oidcRoutes } from "./routes/oidc.ts";
@@ -58,6 +59,7 @@ const ROUTES = [
   addressRoutes,
   templateRoutes,
   hostRoutes,
+  joinTokenRoutes,
   caRoutes,
   ipamRoutes,
   loginRoutes,

@@ -8,6 +8,7 @@ import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
 import { NetworkProgress } from "../model/progress.ts";
 import * as input from "../model/input.ts";
+import * as joinToken from "../model/joinToken.ts";
 import * as login from "../model/login.ts";
 import * as oidc from "../model/oidc.ts";
 import {
@@ -190,6 +191,11 @@ export const SCHEMAS = {
     sinceMs: Count,
     previous: optional(strictObject(ShownCa)),
     missing: optional(AnyTexts("Hosts that have shown no certificate of this CA yet.")),
+    joinTokens: optional(
+      AnyTexts(
+        "Join tokens that name another CA: the one before, or one that was dropped, which let nobody in any more.",
+      ),
+    ),
   }),
   Heard: strictObject({
     revision: Revision,
@@ -198,6 +204,9 @@ export const SCHEMAS = {
     ),
     ...Patience,
   }),
+  JoinTokenRequest: joinToken.JoinTokenRequest,
+  JoinTokenMade: joinToken.JoinTokenMade,
+  JoinTokens: joinToken.JoinTokens,
   LoginRequest: login.LoginRequest,
   LoggedIn: login.LoggedIn,
   TokenRequest: login.TokenRequest,

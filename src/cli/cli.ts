@@ -41,7 +41,9 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "host",
-      about: "machines with an agent: list, show, set, preflight, drain, resume, reclaim, delete, accept-history",
+      about:
+        "machines with an agent: list, show, set, preflight, drain, resume, reclaim, delete, accept-history; " +
+        "join tokens for new ones: token",
       load: () => import("./host/host.ts"),
     },
     {

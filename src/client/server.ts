@@ -6,6 +6,7 @@ import type { PreflightReport, PreflightRequest } from "../model/preflight.ts";
 import type { CaState } from "../model/ca.ts";
 import type { CheckReport, CheckRequest } from "../model/check.ts";
 import { faultOf, type Problem } from "../model/fault.ts";
+import type { JoinToken, JoinTokenMade, JoinTokenRequest } from "../model/joinToken.ts";
 import type * as input from "../model/input.ts";
 import { pluralOf } from "../model/kind.ts";
 import type { WritableKind } from "../model/kinds.ts";
@@ -166,9 +167,18 @@ function templateAndRightsCalls(ask: Ask) {
 
 function caCalls(ask: Ask) {
   return {
+    ...joinTokenCalls(ask),
     ca: () => ask<CaState>("GET", "/v1/ca"),
     rotateCa: () => ask<CaState>("POST", "/v1/ca/rotate"),
     dropCa: (force: boolean) => ask<CaState>("POST", `/v1/ca/drop${forced(force)}`),
+  };
+}
+
+function joinTokenCalls(ask: Ask) {
+  return {
+    joinTokens: () => itemsAt<JoinToken>(ask, "/v1/jointokens"),
+    createJoinToken: (body: JoinTokenRequest) => ask<JoinTokenMade>("POST", "/v1/jointokens", { body }),
+    endJoinToken: (name: string) => ask<unknown>("DELETE", `/v1/jointokens/${encodeURIComponent(name)}`),
   };
 }
 

@@ -18,8 +18,9 @@ import type { Job } from "./commit/committer.ts";
 import { expireOn } from "./commit/expire.ts";
 import { convertOn } from "./hosts/conversions.ts";
 import { followAs } from "./commit/follow.ts";
-import { type Role, roleSecret } from "./hosts/credentials.ts";
-import { acceptHistoryOf, joinWith } from "./hosts/joins.ts";
+import type { Role } from "./hosts/credentials.ts";
+import type { JoinTokens } from "./hosts/joinTokens.ts";
+import { acceptHistoryOf, joinWith, setRoleToken } from "./hosts/joins.ts";
 import type { LivenessSettings } from "./hosts/liveness.ts";
 import { type ReclaimOptions, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
 import { type ControlOptions, type Parts, assemble } from "./parts.ts";
@@ -201,7 +202,6 @@ export class Control {
   async leaseHistory(query: LeaseQuery): Promise<readonly LeaseRecord[]> {
     return this.read(() => this.#parts.store.leases(query));
   }
-
   /** Ends quarantines and holds whose time has come, and moves conversions on, until the signal aborts. */
   async tendOn(signal: AbortSignal): Promise<void> {
     const { committer, clock, quarantineTime } = this.#parts;
@@ -219,15 +219,17 @@ export class Control {
   get logins(): Logins {
     return this.#parts.logins;
   }
+  /** What lets new hosts in. */
+  get joinTokens(): JoinTokens {
+    return this.#parts.joinTokens;
+  }
   /** Whether a token of this role was ever set in this store. */
   hasToken(role: Role): boolean {
     return this.#parts.credentials.has(role);
   }
   /** From now on, durably, this is the token of the role; the one before is worth nothing. */
-  async setToken(role: Role, token: string): Promise<void> {
-    this.#parts.credentials.checkRole(role, token);
-    const about = { verb: "set-token", object: role };
-    await this.#parts.committer.submit({ about, secrets: () => [roleSecret(role, token)] });
+  setToken(role: Role, token: string): Promise<void> {
+    return setRoleToken(this.#parts, role, token);
   }
   /** A token that cannot be guessed. */
   newToken(): string {
@@ -237,7 +239,6 @@ export class Control {
   async ready(): Promise<void> {
     await this.#parts.committer.settled();
   }
-
   /** Finishes what was asked, refuses the rest, ends every host's watch. */
   async close(): Promise<void> {
     await this.#parts.audit.flush(true).catch(() => undefined);

@@ -17,6 +17,7 @@ import { Authority, type CertificateLife } from "./hosts/authority.ts";
 import { Boots } from "./hosts/boots.ts";
 import { Credentials } from "./hosts/credentials.ts";
 import { HostLifecycle } from "./hosts/hostLifecycle.ts";
+import { JoinTokens } from "./hosts/joinTokens.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness.ts";
 import { Prefixes } from "./hosts/prefixes.ts";
 import { type LoginOptions, Logins } from "./logins/logins.ts";
@@ -55,6 +56,7 @@ export type Parts = {
   readonly committer: Committer;
   readonly audit: AuditTrail;
   readonly credentials: Credentials;
+  readonly joinTokens: JoinTokens;
   readonly logins: Logins;
   readonly prefixes: Prefixes;
   readonly inquiry: Inquiry;
@@ -78,7 +80,7 @@ const SOON = (run: () => void): void => void setTimeout(run, 5);
 export async function assemble(store: Store, options: ControlOptions): Promise<Parts> {
   const authority = await authorityOf(store, options);
   const { cluster, revision, resources } = await store.read();
-  const parts = { ...partsOf(store, viewOf(cluster, revision, resources), options), ...defined({ authority }) };
+  const parts = partsOf(store, viewOf(cluster, revision, resources), { ...options, ...defined({ authority }) });
   authority?.serve(parts.committer);
   await parts.histories.begin();
   return parts;
@@ -89,8 +91,10 @@ async function authorityOf(store: Store, options: ControlOptions): Promise<Autho
   return certifier === undefined ? undefined : Authority.open(store, { certifier, clock, ...defined({ life }) });
 }
 
-function partsOf(store: Store, view: View, options: ControlOptions): Parts {
-  const { clock, entropy = SYSTEM_ENTROPY, meter = NO_METER } = options;
+type Made = ControlOptions & { readonly authority?: Authority };
+
+function partsOf(store: Store, view: View, options: Made): Parts {
+  const { clock, entropy = SYSTEM_ENTROPY, meter = NO_METER, authority } = options;
   const hosts = [...view.host.keys()];
   const prefixes = new Prefixes(store, hosts);
   const quarantineTime = quarantineClock(clock, view);
@@ -115,7 +119,10 @@ function partsOf(store: Store, view: View, options: ControlOptions): Parts {
     later: options.later ?? SOON,
     history: options.history ?? WINDOW_CHANGES,
   });
+  const joinTokens = new JoinTokens({ store, committer, clock, random: () => entropy.token(), authority });
   return {
+    ...defined({ authority }),
+    joinTokens,
     store,
     clock,
     entropy,
@@ -128,7 +135,7 @@ function partsOf(store: Store, view: View, options: ControlOptions): Parts {
     lifecycle,
     histories,
     boots: new Boots(store, clock, lifecycle.reports, liveness),
-    credentials: new Credentials(store, lifecycle.departures, hosts),
+    credentials: new Credentials(store, lifecycle.departures, joinTokens, hosts),
     logins: new Logins({ store, committer, clock, random: () => entropy.token(), ...options.logins }),
     forecast: new Forecast(),
     inquiry: new Inquiry(clock, (asks) => committer.followers.ask(asks)),

@@ -20,7 +20,7 @@ import type { Lock } from "../model/rights.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
 /** The owner of a token: an administrator, a user, a joining host, or one host's agent; nobody without one. */
-export type Identity = Viewer | { readonly role: "join" } | { readonly role: "nobody" };
+export type Identity = Viewer | { readonly role: "join"; readonly token: string } | { readonly role: "nobody" };
 /** Who sees resources: an administrator everything, a host what concerns it, a user what its rights allow. */
 export type Viewer =
   | { readonly role: "admin" }

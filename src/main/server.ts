@@ -77,7 +77,9 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
     }
     const { host } = listenAddress(settings.listen, "--listen");
     const tls = await TlsListener.open({ ...world, authority, address: host, files: realFiles, ...defined({ given }) });
-    authority.onChange(keepingJoinToken(control, directory, realFiles, world.log));
+    const keepJoinToken = keepingJoinToken(control, directory, realFiles, world.log);
+    authority.onChange(keepJoinToken);
+    control.joinTokens.onEnded(keepJoinToken);
     await serve({ control, metrics, oidc, tls }, settings, world);
   } finally {
     await control.close();

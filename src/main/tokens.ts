@@ -5,15 +5,19 @@ import { join } from "node:path";
 import { type Files, attempt, notWritten, replaceFile } from "../files/files.ts";
 import { Fault } from "../model/fault.ts";
 import type { Log } from "./log.ts";
+import { joinSecret } from "../control/hosts/joinTokens.ts";
+import { FILE_TOKEN } from "../model/joinToken.ts";
 import { joinTokenOf, joinTokenText } from "../tls/names.ts";
 
 /** The part of the control plane that decides about tokens. */
 export type TokenKeeper = {
   hasToken(role: TokenRole): boolean;
   /** Throws a Fault if the server does not know this token. */
-  identify(token: string): { readonly role: string };
+  identify(token: string): { readonly role: string; readonly token?: string };
   setToken(role: TokenRole, token: string): Promise<void>;
   newToken(): string;
+  /** The join tokens: those that a person has ended are not valid again because the file has them. */
+  readonly joinTokens?: { hasEnded(token: string): boolean };
   /** A join token carries the pin of its CA. */
   readonly authority?: { readonly pin: string } | undefined;
 };
@@ -38,6 +42,11 @@ export async function syncToken(
     if (!keeper.hasToken(role)) throw found;
     return { file, said: `${found.message}; the earlier token is still valid` };
   }
+  if (found !== undefined && role === "join" && keeper.joinTokens?.hasEnded(found) === true)
+    return {
+      said: "the token in the file was ended; the file has a new one",
+      ...(await renewed(keeper, role, file, files)),
+    };
   if (found !== undefined && found.length >= SHORTEST) {
     const done = await taken(keeper, role, file, found);
     // Of an earlier build, or of a CA before.
@@ -51,7 +60,10 @@ export async function syncToken(
   return renewed(keeper, role, file, files);
 }
 
-/** The join token names the CA that signs: writes it anew when that is another, one time after the other. */
+/**
+ * Writes the join token anew when another CA signs, which it has to name, or when a person has ended it; one time after
+ * the other.
+ */
 export function keepingJoinToken(keeper: TokenKeeper, directory: string, files: Files, log: Log): () => void {
   const role = "join";
   let last = Promise.resolve();
@@ -76,10 +88,11 @@ function textIn(files: Files, file: string): string | Fault {
 
 async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: string): Promise<SyncedToken> {
   const owner = ownerOf(keeper, token);
-  if (owner === role) return { file };
+  if (owner?.role === role && (owner.token ?? FILE_TOKEN) === FILE_TOKEN) return { file };
   if (owner !== undefined) {
-    const why = `it is the token of ${owner === "host" ? "a host" : `role ${owner}`}`;
-    throw notToken(file, "holds the token of another role", why);
+    const named = owner.token === undefined ? "" : ` "${owner.token}"`;
+    const why = `it is the token${named} of ${owner.role === "host" ? "a host" : `role ${owner.role}`}`;
+    throw notToken(file, "holds another token", why);
   }
   const isNew = keeper.hasToken(role);
   await keeper.setToken(role, token);
@@ -88,7 +101,7 @@ async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: 
 
 async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files: Files): Promise<SyncedToken> {
   const isKnown = keeper.hasToken(role);
-  const token = keeper.newToken();
+  const token = role === "join" ? joinSecret(keeper.newToken()) : keeper.newToken();
   try {
     // The file first: a token that only the server knows would be lost.
     replaceFile(files, file, `${textOf(keeper, role, token)}\n`);
@@ -118,9 +131,9 @@ function rewritten(files: Files, file: string, text: string): Pick<SyncedToken, 
   }
 }
 
-function ownerOf(keeper: TokenKeeper, token: string): string | undefined {
+function ownerOf(keeper: TokenKeeper, token: string): ReturnType<TokenKeeper["identify"]> | undefined {
   try {
-    return keeper.identify(token).role;
+    return keeper.identify(token);
   } catch (error) {
     if (error instanceof Fault) return undefined;
     throw error;

@@ -12,4 +12,6 @@ export type CaState = ShownCa & {
   /** While it is rotated: the one before, which is trusted too, and hosts that have only that. */
   readonly previous?: ShownCa;
   readonly missing?: readonly string[];
+  /** Those that name another CA. */
+  readonly joinTokens?: readonly string[];
 };

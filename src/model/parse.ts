@@ -26,6 +26,7 @@ import { type Labels, checkLabels } from "./labels.ts";
 import { canonicalPart } from "./kinds/network.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { DeviceFinish, OidcFinish } from "./oidc.ts";
+import { JoinTokenRequest } from "./joinToken.ts";
 import { LoginRequest, PasswordRequest, TokenRequest } from "./login.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { PreflightRequest } from "./preflight.ts";
@@ -65,6 +66,8 @@ export const parsePreflight = parserOf(PreflightRequest);
 export const parseLogin = parserOf(LoginRequest);
 export const parseTokenRequest = parserOf(TokenRequest);
 export const parsePassword = parserOf(PasswordRequest);
+/** The body of POST /v1/jointokens. */
+export const parseJoinTokenRequest = parserOf(JoinTokenRequest);
 /** The bodies of POST /v1/login/oidc/finish and POST /v1/login/device/finish. */
 export const parseOidcFinish = parserOf(OidcFinish);
 export const parseDeviceFinish = parserOf(DeviceFinish);

@@ -30,7 +30,12 @@ export function pinOfPem(pem: string): string {
 export function checkPin(text: string, where: string): string {
   if (PIN.test(text)) return text;
   const fix = "give the 43 characters that `weft ca show` prints as pin on the server's machine";
-  throw new Fault("request-invalid", { what: `"${text.slice(0, 80)}" is not the pin of a CA`, where, fix });
+  // The text is not repeated: it may be a token that was pasted into the wrong place.
+  const what =
+    joinTokenOf(text).pin === undefined
+      ? `a text of ${text.length} characters is not the pin of a CA`
+      : "this is a join token; the pin is what follows its last dot";
+  throw new Fault("request-invalid", { what, where, fix });
 }
 
 /** The text that a host is given: the secret, a dot, the pin of the CA. */

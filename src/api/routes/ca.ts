@@ -1,5 +1,6 @@
 // Routes of the cluster's CA: what it is, and how it is rotated.
 import type { Control } from "../../control/control.ts";
+import type { CaState } from "../../model/ca.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Parts, type Route, flagIn } from "../route.ts";
 
@@ -11,7 +12,7 @@ export function caRoutes({ control }: Parts): Route[] {
       summary: "The cluster's CA; while it is rotated, also the one before, and hosts that have only that.",
       access: "admin",
       answers: { 200: "Ca" },
-      handle: () => ({ body: authorityOf(control).show() }),
+      handle: () => ({ body: shown(control, authorityOf(control).show()) }),
     },
     {
       method: "POST",
@@ -19,7 +20,7 @@ export function caRoutes({ control }: Parts): Route[] {
       summary: "Another CA signs from now on; both are trusted. Hosts ask for certificates of it by themselves.",
       access: "admin",
       answers: { 200: "Ca" },
-      handle: async ({ caller }) => ({ body: await authorityOf(control).rotate(caller) }),
+      handle: async ({ caller }) => ({ body: shown(control, await authorityOf(control).rotate(caller)) }),
     },
     {
       method: "POST",
@@ -28,9 +29,18 @@ export function caRoutes({ control }: Parts): Route[] {
       access: "admin",
       query: { force: "true: although hosts are missing; they need a join token then." },
       answers: { 200: "Ca" },
-      handle: async (call) => ({ body: await authorityOf(control).drop(call.caller, flagIn(call, "force")) }),
+      async handle(call) {
+        const state = await authorityOf(control).drop(call.caller, flagIn(call, "force"));
+        return { body: shown(control, state) };
+      },
     },
   ];
+}
+
+/** With the join tokens that name another CA. */
+function shown({ joinTokens }: Control, state: CaState): CaState {
+  const others = joinTokens.list().filter(({ ca }) => ca !== "current");
+  return others.length === 0 ? state : { ...state, joinTokens: others.map(({ name }) => name) };
 }
 
 function authorityOf({ authority }: Control) {

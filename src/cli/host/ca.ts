@@ -27,9 +27,10 @@ export function register(noun: Command, cli: Cli): void {
       ),
   ).action(
     cli.verb(async ({ io }, options: RemoteOptions) => {
-      const { pin, missing = [] } = await (await connect(io, options)).rotateCa();
+      const { pin, missing = [], joinTokens } = await (await connect(io, options)).rotateCa();
       io.err(`another CA signs from now on: pin ${pin}\n`);
       io.err(`${count(missing.length, "host")} still to renew, within seconds where they run: see weft ca show\n`);
+      io.err(joinTokensText(joinTokens, "name the CA before: make others before weft ca drop"));
     }),
   );
   const drop = noun.command("drop").description("End a rotation: the CA before is trusted no more.");
@@ -44,18 +45,24 @@ export function register(noun: Command, cli: Cli): void {
           missing.map((host) => `host ${host} is cut off`),
           yes,
         );
-      const { pin } = await server.dropCa(force);
+      const { pin, joinTokens } = await server.dropCa(force);
       io.err(`only the CA with the pin ${pin} is trusted now\n`);
+      io.err(joinTokensText(joinTokens, "name a CA that was dropped, and let nobody in any more: make others"));
     }),
   );
 }
 
-function rowsOf({ pin, sinceMs, untilMs, previous, missing }: CaState): [string, string | undefined][] {
+function joinTokensText(names: readonly string[] = [], what: string): string {
+  return names.length === 0 ? "" : `join tokens ${names.join(", ")} ${what} (weft host token create)\n`;
+}
+
+function rowsOf({ pin, sinceMs, untilMs, previous, missing, joinTokens }: CaState): [string, string | undefined][] {
   return [
     ["Pin", pin],
     ["Since", timeText(sinceMs)],
     ["Valid until", timeText(untilMs)],
     ["Before", previous === undefined ? undefined : `${previous.pin}, still trusted`],
     ["Missing", missing?.length === 0 ? "none: run weft ca drop" : missing?.join(", ")],
+    ["Join tokens of others", joinTokens?.join(", ")],
   ];
 }

@@ -14,6 +14,7 @@ import { listing, reading, type ListOptions, type ReadOptions } from "../input/o
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
 import { physicalFields, registerSet } from "./set.ts";
+import { registerTokens } from "./token.ts";
 import { stateCell } from "../change/status.ts";
 import { type Cell, table } from "../output/table.ts";
 
@@ -26,6 +27,7 @@ export function register(noun: Command, cli: Cli): void {
   registerSet(noun, cli);
   registerPreflight(noun, cli);
   registerLife(noun, cli);
+  registerTokens(noun, cli);
 }
 
 /** A host as the CLI shows it: what it is, and how it is. One that was reclaimed is no resource any more. */

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { ServerClient } from "../../client/server.ts";
 import { Fault } from "../../model/fault.ts";
+import type { JoinToken } from "../../model/joinToken.ts";
 import { type Change, type Endpoint, type Resource, type Snapshot, resourcesIn } from "../../model/resource.ts";
 import { waitFor, waitUntil } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
@@ -156,6 +157,23 @@ async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promi
   await waitFor(cli.io, options.wait, revision, server);
   const along = own.length === 0 ? "" : `, with ${count(own.length, "endpoint")}`;
   cli.io.err(`host ${name} deleted at revision ${revision}${along}\n`);
+  cli.io.err(await returningText(server, name));
+}
+
+/** By which join tokens the machine could join again: its agent may have a copy. */
+async function returningText(server: ServerClient, host: string): Promise<string> {
+  const all = await server.joinTokens().catch((error: unknown) => {
+    // A user may delete hosts, and see no join tokens.
+    if (error instanceof Fault && error.reason === "forbidden") return [];
+    throw error;
+  });
+  // Of a token that was used often, only the latest hosts are known.
+  const mayHave = ({ state, hosts, used }: JoinToken) =>
+    state === "valid" && (used > hosts.length || hosts.some((one) => one.host === host));
+  const names = all.filter(mayHave).map(({ name }) => name);
+  if (names.length === 0) return "";
+  const which = `it can join again by ${names.length === 1 ? "the join token" : "the join tokens"} ${names.join(", ")}`;
+  return `${which}, if it has kept a copy; to keep it out: weft host token delete ${names.join(" ")}\n`;
 }
 
 async function acceptHistory(cli: Cli, names: readonly string[], options: AcceptOptions): Promise<void> {

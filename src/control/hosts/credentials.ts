@@ -5,20 +5,26 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { Fault } from "../../model/fault.ts";
 import type { Secret, Store } from "../../store/store.ts";
 import type { Departures } from "./departures.ts";
+import type { JoinTokens } from "./joinTokens.ts";
 import type { Identity } from "../write.ts";
 
+/** `join`: of the token in the server's file; others are named (joinTokens.ts). */
 export type Role = "admin" | "join";
+
+const ADMIN = "token/admin";
 
 export class Credentials {
   readonly #store: Store;
   readonly #departures: Departures;
+  readonly #joinTokens: JoinTokens;
   readonly #hosts = new Map<string, string>();
   /** Digests that joins in progress are about to assign, and to which host. */
   readonly #taking = new Map<string, string>();
 
-  constructor(store: Store, departures: Departures, hosts: Iterable<string>) {
+  constructor(store: Store, departures: Departures, joinTokens: JoinTokens, hosts: Iterable<string>) {
     this.#store = store;
     this.#departures = departures;
+    this.#joinTokens = joinTokens;
     for (const host of hosts) this.admit(host);
   }
 
@@ -30,7 +36,7 @@ export class Credentials {
   }
 
   has(role: Role): boolean {
-    return this.#store.secret(`token/${role}`) !== undefined;
+    return role === "join" ? this.#joinTokens.hasFileToken : this.#store.secret(ADMIN) !== undefined;
   }
 
   /** The owner of the token; a Fault `token-wrong` if there is none. */
@@ -45,8 +51,9 @@ export class Credentials {
     // Hosts first: they ask most, and are known without reading the store.
     const host = this.#hosts.get(digest);
     if (host !== undefined) return { role: "host", host };
-    if (isEqual(digest, this.#store.secret("token/admin"))) return { role: "admin" };
-    if (isEqual(digest, this.#store.secret("token/join"))) return { role: "join" };
+    if (isEqual(digest, this.#store.secret(ADMIN))) return { role: "admin" };
+    const joining = this.#joinTokens.find(token);
+    if (joining !== undefined) return { role: "join", token: joining };
     this.refuseDeparted(token);
     throw new Fault("token-wrong", {
       what: "the server does not know this token",
@@ -65,8 +72,8 @@ export class Credentials {
   isAnothers(host: string, token: string): boolean {
     const digest = digestOf(token);
     const owner = this.#hosts.get(digest) ?? this.#taking.get(digest);
-    const isRole = (role: Role) => isEqual(digest, this.#store.secret(`token/${role}`));
-    return (owner !== undefined && owner !== host) || isRole("admin") || isRole("join");
+    const isRole = isEqual(digest, this.#store.secret(ADMIN)) || this.#joinTokens.isKnown(token);
+    return (owner !== undefined && owner !== host) || isRole;
   }
 
   /** Reserves the token for the host until endReservation(). Throws `token-taken` if it is in use. */
@@ -84,7 +91,8 @@ export class Credentials {
   checkRole(role: Role, token: string): void {
     const digest = digestOf(token);
     const other = role === "admin" ? "join" : "admin";
-    if (!this.#hosts.has(digest) && !isEqual(digest, this.#store.secret(`token/${other}`))) return;
+    const isOther = role === "admin" ? this.#joinTokens.isKnown(token) : isEqual(digest, this.#store.secret(ADMIN));
+    if (!this.#hosts.has(digest) && !isOther) return;
     throw new Fault("token-taken", {
       what: `the ${role} token is already in use`,
       where: `${role}.token`,
@@ -108,8 +116,8 @@ export function credentialOfKey(pin: string): string {
   return `key ${pin}`;
 }
 
-export function roleSecret(role: Role, token: string): Secret {
-  return { key: `token/${role}`, value: digestOf(token) };
+export function adminSecret(token: string): Secret {
+  return { key: ADMIN, value: digestOf(token) };
 }
 
 /** Undefined revokes. */

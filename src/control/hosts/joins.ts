@@ -3,7 +3,7 @@
 import type { HostClaim } from "../../model/input.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Host } from "../../model/resource.ts";
-import { hostSecret } from "./credentials.ts";
+import { type Role, adminSecret, hostSecret } from "./credentials.ts";
 import { prefixSecret } from "./prefixes.ts";
 import type { Parts } from "../parts.ts";
 import { type Caller, type Identity, SERVER, type Write } from "../write.ts";
@@ -25,13 +25,15 @@ export async function joinWith(
   claim: HostClaim,
   { token, proposed, caller = SERVER }: Shown,
 ): Promise<{ readonly token: string; readonly host: Host }> {
-  const { committer, credentials, prefixes, lifecycle, boots } = parts;
+  const { committer, credentials, joinTokens, prefixes, lifecycle, boots } = parts;
   const by = credentials.identify(token);
   if (by.role === "user")
     throw new Fault("forbidden", { what: `user "${by.user}" cannot join a host`, fix: "use the join token" });
   if (proposed !== undefined) credentials.refuseDeparted(proposed);
   const own = ownOf(parts, by, claim.host, { token, proposed });
   const given = own ?? proposed ?? parts.entropy.token();
+  // A host that is known by its key only confirms it, and uses nothing.
+  const use = own === undefined && by.role === "join" ? joinTokens.using(token ?? "", claim.host) : undefined;
   const write: Write = {
     verb: "join",
     claim,
@@ -42,15 +44,23 @@ export async function joinWith(
     if (own === undefined) credentials.take(claim.host, given);
     else if (write.by.role === "host" && write.by.host === claim.host && !committer.view.host.has(claim.host))
       throw going(claim.host);
+    use?.holds();
     boots.checkClaim(claim, committer.view.host.get(claim.host)?.spec.underlay);
   };
   const secrets = () => {
     const isNews = prefixes.set(claim.host, claim.hostPrefixes);
     const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
     const told = isNews ? [prefixSecret(claim.host, claim.hostPrefixes)] : [];
-    return [...credential, ...told, ...boots.record(claim), ...lifecycle.departures.forget(claim.host)];
+    return [
+      ...(use?.secrets() ?? []),
+      ...credential,
+      ...told,
+      ...boots.record(claim),
+      ...lifecycle.departures.forget(claim.host),
+    ];
   };
   const committed = () => {
+    use?.over();
     credentials.admit(claim.host);
     lifecycle.reports.joined(claim.host);
     boots.taken(claim.host);
@@ -60,6 +70,7 @@ export async function joinWith(
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { token: given, host: outcome.resource };
   } finally {
+    use?.over();
     credentials.endReservation(given);
   }
 }
@@ -68,6 +79,14 @@ export async function joinWith(
 function going(host: string): Fault {
   const what = `host "${host}" is being removed`;
   return new Fault("unavailable", { what, where: `host/${host}`, fix: "join again in a moment" });
+}
+
+/** From now on, durably, this is the token of the role; the one before is worth nothing. */
+export async function setRoleToken(parts: Parts, role: Role, token: string): Promise<void> {
+  parts.credentials.checkRole(role, token);
+  if (role === "join") return parts.joinTokens.setFileToken(token);
+  const about = { verb: "set-token", object: role };
+  await parts.committer.submit({ about, secrets: () => [adminSecret(token)] });
 }
 
 /** A person has decided that the host, which knows another history, follows this one. */

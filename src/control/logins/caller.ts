@@ -1,6 +1,6 @@
 // Who asks, by what is shown: a token of a role or host, a login or token of a person, or the server's own socket.
 import type { Credentials } from "../hosts/credentials.ts";
-import type { Caller } from "../write.ts";
+import type { Caller, Identity } from "../write.ts";
 import type { Logins } from "./logins.ts";
 
 type Proofs = { readonly credentials: Credentials; readonly logins: Logins };
@@ -15,7 +15,11 @@ export function callerOf(proofs: Proofs, token: string | undefined, from: string
   if (found !== undefined)
     return { identity: found.identity, credential: `${found.credential.kind} ${found.credential.name}`, from };
   const identity = proofs.credentials.identify(token);
-  return { identity, credential: identity.role === "host" ? "host token" : `${identity.role} token`, from };
+  return { identity, credential: nameOf(identity), from };
+}
+
+function nameOf(identity: Identity): string {
+  return identity.role === "join" ? `join token ${identity.token}` : `${identity.role} token`;
 }
 
 /** Hosts ask most, so theirs are not looked up here. */

@@ -47,6 +47,9 @@ POST /v1/hosts/{name}/set               admin
 POST /v1/hosts/{name}/resume            admin
 PUT /v1/hosts/{name}/report             own admin
 POST /v1/hosts/{name}/inventory         own admin
+GET /v1/jointokens                      admin
+POST /v1/jointokens                     admin
+DELETE /v1/jointokens/{name}            admin
 GET /v1/ca                              admin
 POST /v1/ca/rotate                      admin
 POST /v1/ca/drop                        admin
@@ -215,6 +218,8 @@ function requestOf(route: string, move: string): readonly [method: string, url: 
     endpoints: "h1.eth0",
     moves: move,
     securitygroups: "web",
+    // Not the one that the test joins with.
+    jointokens: "other",
   };
   const url =
     path.replace("{name}", names[kind] ?? "default") + (method === "DELETE" && kind !== "holds" ? "?force=true" : "");

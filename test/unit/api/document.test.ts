@@ -18,6 +18,9 @@ POST /v1/apply ApplyRequest => 200 Applied
 GET /v1/audit ?user ?kind ?name ?verb ?result ?since ?until ?revision ?order ?full ?cursor ?limit => 200 AuditPage
 GET /v1/audit/{name} => 200 AuditRecord
 GET /v1/audit/verify ?seq ?hash => 200 AuditVerdict
+GET /v1/jointokens => 200 JoinTokens
+POST /v1/jointokens JoinTokenRequest => 201 JoinTokenMade
+DELETE /v1/jointokens/{name} => 200 Done
 GET /v1/ca => 200 Ca
 POST /v1/ca/drop ?force => 200 Ca
 POST /v1/ca/rotate => 200 Ca
@@ -240,7 +243,7 @@ PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.
   ways[].size ways[].why? problems
 Instantiated: revision networks
 Done: revision
-Ca: pin certificate untilMs sinceMs previous? previous.pin previous.certificate previous.untilMs missing?
+Ca: pin certificate untilMs sinceMs previous? previous.pin previous.certificate previous.untilMs missing? joinTokens?
 Heard: revision ca? suspectAfterMs reclaimAfterMs?
 Version: version cluster
 OidcBegun: url handle

@@ -48,7 +48,7 @@ function refusal(act: () => unknown): string {
 
 describe("roles", () => {
   const host = { role: "host", host: "h1" } as const;
-  const join = { role: "join" } as const;
+  const join = { role: "join", token: "t" } as const;
   const admin = { role: "admin" } as const;
 
   test("a viewer is a host or an administrator, never a join token", () => {
@@ -76,7 +76,7 @@ test("for the host that the path names, and an administrator", () => {
   const host = { role: "host", host: "h1" } as const;
   hostOnly(call({ identity: host, name: "h1" }));
   hostOnly(call({ name: "h1" }));
-  for (const identity of [host, { role: "join" } as const])
+  for (const identity of [host, { role: "join", token: "t" } as const])
     assert.match(
       refusal(() => hostOnly(call({ identity, name: "h2" }))),
       /^forbidden: .*cannot do this$/,

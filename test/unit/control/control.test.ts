@@ -135,7 +135,7 @@ test("tokens: wrong, none, replaced, revoked", async () => {
   const token = await lab.join(1);
   for (const wrong of [undefined, "", "x", ADMIN_TOKEN + "x", ADMIN_TOKEN.slice(1)])
     assert.throws(() => lab.control.identify(wrong), isFault("token-wrong"));
-  assert.deepEqual(lab.control.identify(JOIN_TOKEN), { role: "join" });
+  assert.deepEqual(lab.control.identify(JOIN_TOKEN), { role: "join", token: "default" });
   await lab.control.setToken("admin", "another-0123456789abcdef0123456789");
   assert.throws(() => lab.control.identify(ADMIN_TOKEN), isFault("token-wrong"));
   assert.deepEqual(lab.control.identify(token), { role: "host", host: "h1" });

@@ -362,7 +362,7 @@ test("a credential belongs to one: a join proposes neither a token of the server
     await refuses(lab, ["token-taken", "token"], /is already in use.*of this host's own/, () =>
       lab.control.join(claim(2), JOIN_TOKEN, proposed),
     );
-  assert.deepEqual(lab.control.identify(JOIN_TOKEN), { role: "join" });
+  assert.deepEqual(lab.control.identify(JOIN_TOKEN), { role: "join", token: "default" });
   assert.deepEqual(lab.control.identify(theirs), { role: "host", host: "h1" });
   // Two at once, in one transaction: the first has it.
   const own = "a-credential-that-two-hosts-propose-at-once";

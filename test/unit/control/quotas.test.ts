@@ -69,7 +69,7 @@ function begun(): View {
   for (const write of [group(), user("ann"), user("bob"), network("lab", 9)]) run(view, write);
   const shaping = ["inbound", "outbound"] as const;
   const claim = { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [], shaping };
-  run(view, { verb: "join", claim, by: { role: "join" } });
+  run(view, { verb: "join", claim, by: { role: "join", token: "t" } });
   return view;
 }
 

@@ -151,3 +151,27 @@ test("the join token follows the CA; a file that cannot be used ends no server",
   await heard.promise;
   assert.equal(readFileSync(file, "utf8").trim(), `${accepted.get("join")}.${authority.pin}`);
 });
+
+test("a join token that a person has ended is replaced, also where the file still has it", async (t) => {
+  const directory = folder(t);
+  const accepted = new Map<TokenRole, string>();
+  const ended = new Set<string>();
+  const own = { ...keeper(accepted), joinTokens: { hasEnded: (token: string) => ended.has(token) } };
+  const { file } = await syncToken(own, "join", directory, realFiles);
+  const first = accepted.get("join") ?? "";
+  assert.match(first, /^weft_join_/);
+  ended.add(first);
+  accepted.clear();
+  const { said } = await syncToken(own, "join", directory, realFiles);
+  assert.match(said ?? "", /was ended; the file has a new one/);
+  assert.notEqual(accepted.get("join"), first);
+  assert.equal(readFileSync(file, "utf8").trim(), accepted.get("join"));
+  assert.equal((await syncToken(own, "join", directory, realFiles)).said, undefined);
+});
+
+test("the file does not take the value of a named token", async (t) => {
+  const directory = folder(t);
+  writeFileSync(join(directory, "join.token"), "n".repeat(40));
+  const own: TokenKeeper = { ...keeper(new Map()), identify: () => ({ role: "join", token: "rack7" }) };
+  await assert.rejects(syncToken(own, "join", directory, realFiles), /it is the token "rack7" of role join/);
+});

@@ -100,7 +100,11 @@ test("the pin of a CA is that of its key: the same for the certificate that anot
   assert.notEqual(names.pinOfPem(old.certificate), names.pinOfPem(fresh.certificate));
   assert.match(names.checkPin(names.pinOfPem(cross), "--ca-pin"), /^[\w-]{43}$/);
   for (const wrong of ["", "abc", `${names.pinOfPem(cross)}=`])
-    assert.throws(() => names.checkPin(wrong, "--ca-pin"), Fault, wrong);
+    assert.throws(
+      () => names.checkPin(wrong, "--ca-pin"),
+      (error) => error instanceof Fault && (wrong === "" || !error.message.includes(wrong)),
+      wrong,
+    );
 });
 
 test("a request is read with its host and key; anything else is refused", async () => {

@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { Fault } from "../../../../src/model/fault.ts";
 import { openMemoryStore } from "../../../../src/store/memory.ts";
-import { Credentials, hostSecret, roleSecret } from "../../../../src/control/hosts/credentials.ts";
+import { Credentials, adminSecret, hostSecret } from "../../../../src/control/hosts/credentials.ts";
+import { joinTokensOf } from "./joinTokensOf.ts";
 import { Departures } from "../../../../src/control/hosts/departures.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
@@ -16,26 +17,24 @@ const isFault =
 /** A server with both roles, the hosts h1 and h2, and h3, which was deleted. */
 async function server() {
   const store = openMemoryStore();
-  await store.commit(
-    [],
-    [roleSecret("admin", "A"), roleSecret("join", "J"), hostSecret("h1", "one"), hostSecret("h2", "two")],
-  );
+  await store.commit([], [adminSecret("A"), hostSecret("h1", "one"), hostSecret("h2", "two")]);
+  const joinTokens = joinTokensOf(store);
+  await joinTokens.setFileToken("J");
   const departures = new Departures(store);
   const gone = { host: "h3", underlay: "192.0.2.3", atMs: 5, how: "deleted", by: "person" } as const;
   await store.commit([], departures.note({ ...gone, blocks: [], endpoints: [] }, sha256("three")));
-  return { store, departures, credentials: new Credentials(store, departures, ["h1", "h2", "none yet"]) };
+  return { store, departures, credentials: new Credentials(store, departures, joinTokens, ["h1", "h2", "none yet"]) };
 }
 
 const WHOSE = {
   A: { role: "admin" },
-  J: { role: "join" },
+  J: { role: "join", token: "default" },
   one: { role: "host", host: "h1" },
   two: { role: "host", host: "h2" },
 } as const;
 
 test("what is stored of a token is its digest, under the name of its owner", () => {
-  assert.deepEqual(roleSecret("admin", "x"), { key: "token/admin", value: sha256("x") });
-  assert.deepEqual(roleSecret("join", "y"), { key: "token/join", value: sha256("y") });
+  assert.deepEqual(adminSecret("x"), { key: "token/admin", value: sha256("x") });
   assert.deepEqual(hostSecret("h1", "z"), { key: "token/host/h1", value: sha256("z") });
   assert.deepEqual(hostSecret("h1", undefined), { key: "token/host/h1", value: undefined });
 });
@@ -53,7 +52,7 @@ describe("who has a token", () => {
 
   test("a server without tokens lets nobody in", () => {
     const store = openMemoryStore();
-    const credentials = new Credentials(store, new Departures(store), []);
+    const credentials = new Credentials(store, new Departures(store), joinTokensOf(store), []);
     for (const token of [undefined, "", "A", "undefined"])
       assert.throws(() => credentials.identify(token), isFault("token-wrong"));
     assert.deepEqual([credentials.has("admin"), credentials.has("join")], [false, false]);
@@ -62,16 +61,17 @@ describe("who has a token", () => {
   test("each role has its token or has none", async () => {
     for (const role of ["admin", "join"] as const) {
       const store = openMemoryStore();
-      await store.commit([], [roleSecret(role, "x")]);
-      const credentials = new Credentials(store, new Departures(store), []);
+      if (role === "admin") await store.commit([], [adminSecret("x")]);
+      else await joinTokensOf(store).setFileToken("x");
+      const credentials = new Credentials(store, new Departures(store), joinTokensOf(store), []);
       assert.deepEqual([credentials.has("admin"), credentials.has("join")], [role === "admin", role === "join"]);
-      assert.deepEqual(credentials.identify("x"), { role });
+      assert.equal(credentials.identify("x").role, role);
     }
   });
 
   test("a host that the server does not have has no token, whatever the store says", async () => {
     const { store } = await server();
-    const credentials = new Credentials(store, new Departures(store), ["h1"]);
+    const credentials = new Credentials(store, new Departures(store), joinTokensOf(store), ["h1"]);
     assert.throws(() => credentials.identify("two"), isFault("token-wrong"));
   });
 

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Change, Resource } from "../../../../src/model/resource.ts";
 import { openMemoryStore } from "../../../../src/store/memory.ts";
-import { Credentials, hostSecret, roleSecret } from "../../../../src/control/hosts/credentials.ts";
+import { joinTokensOf } from "./joinTokensOf.ts";
+import { Credentials, adminSecret, hostSecret } from "../../../../src/control/hosts/credentials.ts";
 import { type Departure, Departures, departureOf } from "../../../../src/control/hosts/departures.ts";
 
 const departure = (host: string, more: Partial<Departure> = {}): Departure => ({
@@ -98,8 +99,8 @@ test("what a host had: its own blocks and endpoints among what is removed, twent
 
 test("who has which token, while it is given and afterwards", async () => {
   const store = openMemoryStore();
-  await store.commit([], [roleSecret("admin", "the-admin"), hostSecret("h1", "the-first"), hostSecret("h2", "second")]);
-  const credentials = new Credentials(store, new Departures(store), ["h1", "h2", "h3"]);
+  await store.commit([], [adminSecret("the-admin"), hostSecret("h1", "the-first"), hostSecret("h2", "second")]);
+  const credentials = new Credentials(store, new Departures(store), joinTokensOf(store), ["h1", "h2", "h3"]);
   assert.deepEqual([credentials.has("admin"), credentials.has("join")], [true, false]);
   assert.deepEqual(credentials.identify("the-first"), { role: "host", host: "h1" });
   assert.deepEqual(credentials.identify("second"), { role: "host", host: "h2" });
@@ -125,7 +126,7 @@ test("who has which token, while it is given and afterwards", async () => {
   credentials.admit("h1");
   assert.throws(() => credentials.identify("the-next"), { reason: "token-wrong" });
   assert.deepEqual(credentials.identify("second"), { role: "host", host: "h2" });
-  await store.commit([], [roleSecret("join", "to-join")]);
+  await joinTokensOf(store).setFileToken("to-join");
   for (const [role, token] of [
     ["admin", "to-join"],
     ["join", "the-admin"],

@@ -131,7 +131,12 @@ describe("what is recorded with a join", () => {
       return written.flat().toSorted();
     };
     const facts = { hostPrefixes: ["10.9.0.0/16", "10.8.0.0/16"], bootId: "b1" };
-    assert.deepEqual(await last(claim(1, facts), JOIN_TOKEN), ["boot/h1", "prefixes/h1", "token/host/h1"]);
+    assert.deepEqual(await last(claim(1, facts), JOIN_TOKEN), [
+      "boot/h1",
+      "join-tokens",
+      "prefixes/h1",
+      "token/host/h1",
+    ]);
     assert.deepEqual([store.secret("prefixes/h1"), store.secret("boot/h1")], ["10.8.0.0/16 10.9.0.0/16", "b1"]);
     assert.deepEqual(await last(claim(1, { ...facts, underlayMtu: 1400 })), []);
     assert.deepEqual(await last(claim(1, { ...facts, hostPrefixes: ["10.8.0.0/16"] })), ["prefixes/h1"]);

@@ -161,7 +161,7 @@ test("modes are text, or digits as OpenNebula counts", () => {
 test("who is no user, and nobody, writes nothing that people write", async () => {
   const lab = await openLab();
   const network = { verb: "put", kind: "network", name: "mine", spec: v4("10.9.0.0/24") } as const;
-  for (const identity of [{ role: "nobody" }, { role: "join" }, { role: "host", host: "h1" }] as const)
+  for (const identity of [{ role: "nobody" }, { role: "join", token: "t" }, { role: "host", host: "h1" }] as const)
     await refuses(lab, "forbidden", /cannot write this/, () =>
       lab.control.writeAs({ identity, credential: "none", from: "test" }, network),
     );
