@@ -142,11 +142,14 @@ function partsOf(store: Store, view: View, options: Made): Parts {
   };
 }
 
-/** What is refused to a dry run, or to the server's own writes, changes nothing and concerns nobody. */
+/**
+ * What is refused to the server's own writes concerns nobody. To a dry run it is recorded: rights could be tried out
+ * unseen.
+ */
 function recordRefusals(audit: AuditTrail): (job: Job, error: unknown) => void {
   return (job, error) => {
     const { caller, dryRun = false } = job;
-    if (caller === undefined || caller.credential === "server" || dryRun) audit.ignore(error);
-    else audit.refused(recordedCaller(caller), askedIn(job), error);
+    if (caller === undefined || caller.credential === "server") audit.ignore(error);
+    else audit.refused(recordedCaller(caller), { ...askedIn(job), isDry: dryRun }, error);
   };
 }

@@ -3,9 +3,13 @@
 // that none can be changed or cut out without a trace. No record has a secret in it.
 import { hash } from "node:crypto";
 import Type from "typebox";
+import { defined } from "./defined.ts";
 import { type Value, AnyText, Flag, optional, strictObject } from "./schema.ts";
 
-const State = Type.Record(Type.String(), Type.Unknown());
+const State = Type.Record(Type.String(), Type.Unknown(), {
+  description:
+    "Of one that is too long for the log only `cut`: the beginning of its JSON, and bytes and SHA-256 of the rest.",
+});
 
 /** What a write did to one resource: of a resource that stays, only what became different. */
 export const AuditChange = strictObject({
@@ -56,7 +60,29 @@ export type AuditPoint = Value<typeof AuditPoint>;
 
 /** The JSON of a record without its hash, which is what the hash is over. */
 export function auditText(entry: AuditEntry, seq: number, revision?: number): string {
-  return JSON.stringify(revision === undefined ? { seq, ...entry } : { seq, revision, ...entry });
+  const place = revision === undefined ? { seq } : { seq, revision };
+  const text = JSON.stringify({ ...place, ...entry });
+  if (text.length <= STATE_CHARS || entry.changes === undefined) return text;
+  return JSON.stringify({ ...place, ...entry, changes: cutChanges(entry.changes) });
+}
+
+/** Of the JSON of one state of a resource, and of all states of one record, so much is kept. */
+const STATE_CHARS = 16 * 1024;
+const STATES_CHARS = 1024 * 1024;
+
+/** A longer state is the beginning of its JSON, and how much the rest is: with the hash it can be told again. */
+function cutChanges(changes: readonly AuditChange[]): AuditChange[] {
+  let left = STATES_CHARS;
+  const cut = (state: AuditChange["before"]): AuditChange["before"] => {
+    if (state === undefined) return undefined;
+    const text = JSON.stringify(state);
+    const kept = text.slice(0, Math.min(STATE_CHARS, left));
+    left -= kept.length;
+    if (kept.length === text.length) return state;
+    const rest = text.slice(kept.length);
+    return { cut: { beginning: kept, bytes: Buffer.byteLength(rest), sha256: hash("sha256", rest) } };
+  };
+  return changes.map(({ key, before, after }) => ({ key, ...defined({ before: cut(before), after: cut(after) }) }));
 }
 
 export function auditHash(previous: string, text: string): string {

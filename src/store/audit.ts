@@ -19,7 +19,10 @@ export type AuditRow = {
 /** The last row and the revision of the last commit up to it, or the same of what was removed. */
 export type AuditEnd = AuditPoint & { readonly length: number };
 
-/** After a place the oldest first, or before one the newest first. */
+/**
+ * After a place the oldest first, or before one the newest first. Fewer than `limit` if they are large: none means that
+ * there are no more.
+ */
 type AuditSpan = { readonly limit: number } & ({ readonly after: number } | { readonly before: number });
 
 /** What readers get of the log. */
@@ -37,6 +40,21 @@ export type AuditRows = {
   find(span: AuditSpan): readonly AuditRow[];
   dropUpTo(anchor: AuditEnd): void;
 };
+
+/** Characters of the rows that are read at a time; one is always read. */
+const PAGE_CHARS = 8 * 1024 * 1024;
+
+/** The first of them, until they are too much for one page. */
+export function pageOf(rows: Iterable<AuditRow>): AuditRow[] {
+  const page: AuditRow[] = [];
+  let chars = 0;
+  for (const row of rows) {
+    page.push(row);
+    chars += row.text.length;
+    if (chars >= PAGE_CHARS) break;
+  }
+  return page;
+}
 
 /** What a row takes beside its text. */
 const ROW_BYTES = 120;
@@ -100,7 +118,7 @@ export class AuditChain {
     this.#rows.dropUpTo(this.anchor);
     const said = { atMs: nowMs, who: "server", credential: "server", from: "server", verb: "trim", result: "done" };
     this.#append({ ...said, trimmed: { seq, hash, revision } });
-    return gone.length === TRIMMED_MAX;
+    return gone.length === oldest.length;
   }
 }
 
@@ -123,10 +141,10 @@ export function auditRowsInMemory(): AuditRows {
       const first = rows[0]?.seq ?? 1;
       if ("after" in span) {
         const at = Math.max(0, span.after + 1 - first);
-        return rows.slice(at, at + span.limit);
+        return pageOf(rows.slice(at, at + span.limit));
       }
       const end = Math.max(0, Math.min(rows.length, span.before - first));
-      return rows.slice(Math.max(0, end - span.limit), end).reverse();
+      return pageOf(rows.slice(Math.max(0, end - span.limit), end).reverse());
     },
     dropUpTo({ seq }) {
       rows = rows.filter((row) => row.seq > seq);

@@ -10,6 +10,7 @@ import {
   type AuditRow,
   type AuditRows,
   pointOf,
+  pageOf,
 } from "./audit.ts";
 
 export const AUDIT_TABLE = `
@@ -89,7 +90,11 @@ function rowsIn(db: DatabaseSync): AuditRows {
     add: ({ seq, atMs, length, hash, text }) => void add.run(seq, atMs, length, hash, text),
     // Only `add` writes rows, and the columns are called what the members are.
     find: (span) =>
-      ("after" in span ? after.all(span.after, span.limit) : before.all(span.before, span.limit)) as AuditRow[],
+      pageOf(
+        ("after" in span
+          ? after.iterate(span.after, span.limit)
+          : before.iterate(span.before, span.limit)) as Iterable<unknown> as Iterable<AuditRow>,
+      ),
     dropUpTo({ seq, length, hash, revision }) {
       drop.run(seq);
       mark.run(seq, length, hash, revision);

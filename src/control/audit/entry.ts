@@ -7,7 +7,12 @@ import type { Caller, Identity, Write } from "../write.ts";
 import { type View, getKey } from "../state/view.ts";
 
 /** What the audit log says was asked for. */
-export type Asked = { readonly verb: string; readonly object?: string };
+export type Asked = {
+  readonly verb: string;
+  readonly object?: string;
+  /** It was only to say what would change. */
+  readonly isDry?: boolean;
+};
 
 /** The changes by resources. Call with the view before them. */
 export function auditChangesOf(view: View, changes: readonly Change[]): AuditChange[] {

@@ -61,10 +61,10 @@ export class AuditTrail {
   }
 
   /** Records the refusal. It is written soon: what is refused waits for no disk. */
-  refused(by: RefusedCaller, { verb, object }: Asked, error: unknown): void {
+  refused(by: RefusedCaller, { verb, object, isDry = false }: Asked, error: unknown): void {
     this.ignore(error);
     const { clock } = this.#options;
-    const message = messageOf(error);
+    const message = [...(isDry ? ["dry run"] : []), messageOf(error)].filter((part) => part !== "").join(": ");
     const entry = {
       atMs: clock.nowMs(),
       ...by,
@@ -76,7 +76,7 @@ export class AuditTrail {
     this.#refusals.take(entry, clock.monotonicMs());
   }
 
-  /** What is refused to a dry run, or to the server itself, has no record. */
+  /** What is refused to the server itself has no record. */
   ignore(error: unknown): void {
     if (typeof error === "object" && error !== null) this.#seen.add(error);
   }
@@ -98,9 +98,10 @@ export class AuditTrail {
     const { order, limit, isFull } = query;
     const items: AuditRecord[] = [];
     let reached = query.cursor ?? (order === "oldest" ? 0 : Number.MAX_SAFE_INTEGER);
-    for (let searched = 0, chars = 0; searched < SEARCHED_MAX; searched += PAGE) {
+    for (let searched = 0, chars = 0; searched < SEARCHED_MAX; ) {
       const span = order === "oldest" ? { after: reached } : { before: reached };
       const rows = this.#store.audit.rows({ ...span, limit: PAGE });
+      searched += rows.length;
       for (const row of rows) {
         if (order === "newest" && isBefore(row, query)) return { items, reached };
         reached = row.seq;
@@ -110,7 +111,7 @@ export class AuditTrail {
         chars += isFull ? row.text.length : 0;
         if (items.length === limit || chars > ANSWER_CHARS) return { items, reached, cursor: reached };
       }
-      if (rows.length < PAGE) return { items, reached };
+      if (rows.length === 0) return { items, reached };
       await this.#pause();
     }
     return { items, reached, cursor: reached };

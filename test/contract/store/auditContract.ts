@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { verifyAudit } from "../../../src/control/audit/verify.ts";
-import { type AuditVerdict, auditHash, firstAuditHash } from "../../../src/model/audit.ts";
+import { type AuditEntry, type AuditVerdict, auditHash, firstAuditHash } from "../../../src/model/audit.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { type OpenStore, entry, host, putting, refusal } from "./contract.ts";
 
@@ -27,6 +27,7 @@ export function auditContract(name: string, open: OpenStore): void {
   describe(`${name}: audit log`, { timeout: 60_000 }, () => {
     recordContract(open);
     trimContract(open);
+    pageContract(open);
   });
 }
 
@@ -67,6 +68,32 @@ function recordContract(open: OpenStore): void {
     await assert.rejects(store.commit([putting(host("h2")), stale], [], [entry("x")]), refusal("revision-stale"));
     await store.commit([putting(host("h3"))]);
     assert.deepEqual(brief(store), ["1 put 1", "2 put 2"]);
+    assert.equal((await verdictOn(store)).isWhole, true);
+    await store.close();
+  });
+}
+
+function pageContract(open: OpenStore): void {
+  test("a page has an end in size; going on after it gives every record, and the chain holds", async () => {
+    const store = open();
+    const audit = (n: number): AuditEntry => {
+      const after = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, "x".repeat(1000)]));
+      const changes = Array.from({ length: 70 }, (_, i) => ({ key: `network/n${i}`, after }));
+      return { ...entry("put", n), changes };
+    };
+    for (let n = 1; n <= 24; n++) await store.commit([{ ...putting(host("h")), audit: audit(n) }]);
+    const sizes: number[] = [];
+    const seen: number[] = [];
+    for (let rows = store.audit.rows({ after: 0, limit: 1000 }); rows.length > 0; ) {
+      sizes.push(rows.reduce((sum, { text }) => sum + text.length, 0));
+      seen.push(...rows.map(({ seq }) => seq));
+      rows = store.audit.rows({ after: seen.at(-1) ?? 0, limit: 1000 });
+    }
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 24 }, (_, i) => i + 1),
+    );
+    assert.ok(sizes.length > 1 && Math.max(...sizes) < 10 * 1024 * 1024, String(sizes));
     assert.equal((await verdictOn(store)).isWhole, true);
     await store.close();
   });

@@ -17,7 +17,7 @@ function brief({ who, verb, object = "", result, revision, count }: AuditRecord)
   return [who, verb, object, result, revision ?? "-", ...(count === undefined ? [] : [`x${count}`])].join(" ");
 }
 
-test("every write: who, what before and after, revision; what changes nothing and dry runs have none", async () => {
+test("every write: who, what before and after; what changes nothing, and dry runs that pass, have none", async () => {
   const api = await open();
   const { ask } = api;
   await ask("PUT", "/v1/networks/blue", blue);
@@ -42,7 +42,10 @@ test("every write: who, what before and after, revision; what changes nothing an
     "host/h1 attach endpoint/web.eth0 done 3",
     "admin put network/blue done 4",
     "host/h1 detach endpoint/web.eth0 done 5",
+    "admin apply  request-invalid -",
+    "admin delete host/h1 in-use -",
   ]);
+  assert.match(all.at(-1)?.message ?? "", /^dry run/);
   const [made, , attached, changed, detached] = all.slice(2);
   assert.equal(made?.from, "127.0.0.1");
   assert.equal(made?.credential, "admin token");

@@ -407,3 +407,9 @@ test("many holds that end at once are removed in several commits", async () => {
   await expire(lab);
   assert.equal((await holds(lab)).length, 0);
 });
+
+test("a hold cannot have the reason that only the network's own holds have: nobody could release it", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24" }] });
+  const request = { network: "net", first: "10.0.0.3", reason: "the host's own address", owner: "eve" };
+  await assert.rejects(lab.control.write({ verb: "hold", request }), { reason: "request-invalid" });
+});

@@ -28,6 +28,13 @@ const EXPIRE_MAX = 2000;
 /** Holds a span. Quarantine in it ends, because no endpoint can get it now. */
 export function hold(draft: Draft, request: HoldRequest): Hold {
   const network = globalNetwork(draft.view, request.network, "network", HELD);
+  // Such a hold is the network's own: nobody could release it.
+  if (request.reason === HOST_ADDRESS_REASON)
+    throw new Fault("request-invalid", {
+      what: `the server alone holds addresses with the reason "${HOST_ADDRESS_REASON}"`,
+      where: "reason",
+      fix: "give another reason",
+    });
   const span = spanIn(request);
   checkInside(network, span);
   checkUnused(draft, network, span);

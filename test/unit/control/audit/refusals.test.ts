@@ -37,6 +37,25 @@ test("several before the first writing are one record; another caller, place, ve
   assert.equal(refusals.due(1, true).length, others.length);
 });
 
+test("a caller that is known has a budget of its own: its flood hides nobody else's", () => {
+  const refusals = new Refusals();
+  for (let n = 0; n < 5000; n++) refusals.take(refusal(n, { who: "user/eve", object: `network/n${n}` }), 0);
+  refusals.take(refusal(1, { who: "user/ann", result: "forbidden", object: "network/a" }), 0);
+  const due = refusals.due(0, true);
+  assert.equal(due.find(({ who }) => who === "user/ann")?.object, "network/a");
+  const hers = due.filter(({ who }) => who === "user/eve");
+  assert.equal(hers.length, 201, "what she asks beyond her budget is one record, which names her");
+  assert.equal(hers.at(-1)?.count, 4800);
+});
+
+test("of a great many callers that flood, the records are bounded", () => {
+  const refusals = new Refusals();
+  for (let n = 0; n < 20; n++)
+    for (let user = 0; user < 5000; user++)
+      refusals.take(refusal(n, { who: `user/u${user}`, object: `network/n${n}` }), 0);
+  assert.ok(refusals.due(0, true).length <= 1000 * 20 + 200 + 1);
+});
+
 test("a flood from ever new places is counted in one record, and those who are known keep theirs", () => {
   const refusals = new Refusals();
   let written = 0;
