@@ -41,7 +41,7 @@ function read(socket: TLSSocket, authority: Authority | undefined): Certificate 
 }
 
 /** As it is judged at each request: whether the CA that has signed it is trusted then. */
-function shownAs(
+export function shownAs(
   certificate: string,
   authority: Pick<Authority, "look" | "bundle" | "issuerOf">,
   doubt?: string,

@@ -1,17 +1,16 @@
-// The server's side of TLS: its certificate, made anew before it expires and when the CA is rotated; and one that an
-// administrator gives for people's browsers, which is read again when its file changes. Agents and the CLI ask for the
+// The server's side of TLS: its own certificate (serverCertificate.ts), and one that an administrator gives for
+// people's browsers, which is read again when its file changes. Agents and the CLI ask for the
 // name SERVER_NAME and get the cluster's own, whatever else there is.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createServer, type Server } from "node:https";
 import type { RequestListener } from "node:http";
-import { hostname, networkInterfaces } from "node:os";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { Authority, CertificateLife } from "../control/hosts/authority.ts";
 import type { Files } from "../files/files.ts";
 import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
-import { newKey } from "../tls/key.ts";
 import { certificatesIn, SERVER_NAME, TLS_VERSION } from "../tls/names.ts";
+import { ServerCertificate } from "./serverCertificate.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Files of a certificate with its chain, and of its key. */
@@ -28,27 +27,25 @@ const LOOK_EVERY_MS = 10_000;
 
 export class TlsListener {
   readonly #options: Options;
-  readonly #key = newKey();
+  readonly #own: ServerCertificate;
   #server: Server | undefined;
-  #madeAtMs = 0;
-  #untilMs = 0;
-  #own: { readonly cert: string; readonly ca: string } | undefined;
   #given: { readonly text: string; readonly context: SecureContext } | undefined;
   #problem: string | undefined;
-  /** Renewals come one after the other: the last one has what the CA is then. */
-  #last: Promise<void> = Promise.resolve();
 
   /** Throws a Fault if the files that were given do not fit. */
   static async open(options: Options): Promise<TlsListener> {
-    const listener = new TlsListener(options);
+    const own: ServerCertificate = await ServerCertificate.open(options, {
+      changed: () => listener.#server?.setSecureContext(listener.#context()),
+      failed: (error) => listener.#say(messageOf(error)),
+    });
+    const listener = new TlsListener(options, own);
     listener.#readGiven();
-    await listener.#renew();
-    options.authority.onChange(() => void listener.#renew().catch((error: unknown) => listener.#say(messageOf(error))));
     return listener;
   }
 
-  private constructor(options: Options) {
+  private constructor(options: Options, own: ServerCertificate) {
     this.#options = options;
+    this.#own = own;
   }
 
   /** For the API's `listener`. Every client is let in here: what a certificate is worth is judged at each request. */
@@ -75,16 +72,10 @@ export class TlsListener {
       await clock.sleep(LOOK_EVERY_MS, signal);
       if (signal.aborted) return;
       // Each by itself: a given file that cannot be read keeps nobody from renewing the cluster's own certificate.
-      const looks = await Promise.allSettled([this.#renewIfDue(), (async () => this.#readGiven())()]);
+      const looks = await Promise.allSettled([this.#own.renewIfDue(), (async () => this.#readGiven())()]);
       const problems = looks.flatMap((look) => (look.status === "rejected" ? [messageOf(look.reason)] : []));
       this.#say(problems.length === 0 ? undefined : problems.join("; "));
     }
-  }
-
-  /** Also when the clock was set back: a certificate of before that begins in the future. */
-  async #renewIfDue(): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    if (nowMs > this.#untilMs || nowMs < this.#madeAtMs) await this.#renew();
   }
 
   /** The certificate that was there before is used on. */
@@ -93,26 +84,8 @@ export class TlsListener {
     this.#problem = problem;
   }
 
-  #renew(): Promise<void> {
-    const renewed = this.#last.then(() => this.#renewNow());
-    this.#last = renewed.catch(() => undefined);
-    return renewed;
-  }
-
-  async #renewNow(): Promise<void> {
-    const { authority, clock, address } = this.#options;
-    const names = [...new Set(["localhost", hostname(), address, ...ownAddresses()])].filter(isName);
-    const nowMs = clock.nowMs();
-    const { chain, untilMs } = await authority.serverCertificate(this.#key, names);
-    // The CA may have been rotated since: then another renewal follows.
-    this.#own = { cert: chain, ca: authority.bundle };
-    this.#madeAtMs = nowMs;
-    this.#untilMs = nowMs + ((untilMs - nowMs) * 2) / 3;
-    this.#server?.setSecureContext(this.#context());
-  }
-
   #context() {
-    return { key: this.#key, ...this.#own, ...TLS_VERSION };
+    return { ...this.#own.shown, ...TLS_VERSION };
   }
 
   #readGiven(): void {
@@ -120,8 +93,9 @@ export class TlsListener {
     if (given === undefined) return;
     const text = textIn(files, given.cert, "--tls-cert") + textIn(files, given.key, "--tls-key");
     if (text === this.#given?.text) return;
+    const isAgain = this.#given !== undefined;
     this.#given = { text, context: this.#contextOf(given) };
-    if (this.#own !== undefined) this.#options.log("certificate read again", { file: given.cert });
+    if (isAgain) this.#options.log("certificate read again", { file: given.cert });
   }
 
   #contextOf(given: GivenFiles): SecureContext {
@@ -171,15 +145,4 @@ function textIn(files: Pick<Files, "read">, path: string, where: string): string
     const fix = `give ${where} a file that this user may read`;
     throw new Fault("request-invalid", { what: `${path} cannot be read`, where, why, fix }, { cause });
   }
-}
-
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((all = []) =>
-    all.filter(({ scopeid = 0 }) => scopeid === 0).map(({ address }) => address),
-  );
-}
-
-/** What a certificate can name. */
-function isName(name: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9.-]*$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$/.test(name) && name !== "::";
 }

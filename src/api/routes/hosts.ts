@@ -21,7 +21,7 @@ export function hostRoutes({ control }: Parts): Route[] {
       answers: { 200: "Joined" },
       async handle(call) {
         const { claim, csr } = parseJoin(call.name, jsonOf(call));
-        return { body: { ...(await join(control, call, claim, csr)), ...heardBy(control) } };
+        return { body: { ...(await joinHost(control, call, claim, csr)), ...heardBy(control) } };
       },
     },
     {
@@ -117,7 +117,12 @@ const SET: Route = {
 };
 
 /** A host that brings a request for a certificate gets one; the first time it must. */
-async function join(control: Control, call: Call, claim: HostClaim, csr: string | undefined) {
+export async function joinHost(
+  control: Control,
+  call: Pick<Call, "caller" | "identity" | "shown">,
+  claim: HostClaim,
+  csr: string | undefined,
+) {
   const { authority } = control;
   if (csr === undefined && authority !== undefined && call.identity.role !== "host") {
     const fix = "send `csr`, a certificate request (PKCS #10, PEM) of the host's own key";

@@ -185,6 +185,6 @@ function openJournal(host: Host, isAlive: () => boolean): Journal {
 }
 
 /** A token the host made before it asked, so that a join whose answer was lost can be repeated. */
-export function proposedBy(host: Host): string {
+export function proposedBy(host: Pick<Host, "name" | "proposal">): string {
   return `proposed-token-of-simulated-host-${host.name}-${host.proposal}`;
 }
