@@ -13,9 +13,9 @@ export function socketPathOf(text: string, where: string): string | undefined {
   if (/^unix:./.test(text)) return text.slice("unix:".length);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") {
-    const extra = url.username + url.password + url.search + url.hash;
-    if (extra === "") return undefined;
-    throw refusal(text, where, `"${extra}" means nothing here`, `write https://${url.host}`);
+    const { username, password, search, hash, host } = url;
+    if (username + password + search + hash === "") return undefined;
+    throw refusal(text, where, "a user, a password, a query or a fragment means nothing here", `write https://${host}`);
   }
   // `localhost:7474` is an URL whose scheme is localhost.
   const [, host] = /^([^/@\s]+:\d{1,5})\/?$/.exec(text) ?? [];
@@ -28,9 +28,14 @@ export function socketPathOf(text: string, where: string): string | undefined {
 
 function refusal(text: string, where: string, why: string, fix: string): Fault {
   return new Fault("request-invalid", {
-    what: `"${text.slice(0, 200)}" is not the address of a server`,
+    what: `"${withoutSecrets(text).slice(0, 200)}" is not the address of a server`,
     where,
     why,
     fix,
   });
+}
+
+/** Without what may be a password or a token: such texts end in logs. */
+function withoutSecrets(text: string): string {
+  return text.replace(/^(\w+:\/\/)?.*@/s, "$1***@").replace(/([?#]).*$/s, "$1***");
 }

@@ -106,6 +106,24 @@ export function tokenFor({ contexts, current }: Contexts, server: string): strin
   return same.find((each) => each?.token !== undefined)?.token;
 }
 
+/** Two servers may be on one machine: a name that another server has gets the port behind it, or a number. */
+export function freeName({ contexts }: Contexts, server: string): string {
+  const name = nameOf(server);
+  const port = URL.canParse(server) ? new URL(server).port : "";
+  const names = [name, ...(port === "" ? [] : [`${name}-${port}`])];
+  for (let n = 2; ; n++) {
+    const free = names.find((one) => !Object.hasOwn(contexts, one));
+    if (free !== undefined) return free;
+    names.push(`${name}-${n}`);
+  }
+}
+
+/** `weft1.example.com` of https://weft1.example.com:7474. */
+function nameOf(server: string): string {
+  const host = URL.canParse(server) ? new URL(server).hostname : "";
+  return host.replaceAll(/[^\w.-]/g, "") || "local";
+}
+
 export function withContext(all: Contexts, name: string, context: Context): Contexts {
   if (!/^[A-Za-z0-9][\w.-]{0,62}$/.test(name))
     throw misuse("context", `"${name.slice(0, 80)}" is not a name for a context`, "use letters, digits, . _ and -");

@@ -13,7 +13,15 @@ import { reading, type ReadOptions, type Switches, type Texts } from "../input/o
 import type { Io } from "../io.ts";
 import { fields, printOne } from "../output/format.ts";
 import { misuse } from "../output/error.ts";
-import { type Context, contextIn, readContexts, withContext, withCurrent, writeContexts } from "./contexts.ts";
+import {
+  type Context,
+  contextIn,
+  freeName,
+  readContexts,
+  withContext,
+  withCurrent,
+  writeContexts,
+} from "./contexts.ts";
 import { askSecret, secretFrom } from "./secretInput.ts";
 
 type LoginOptions = Texts<"server" | "context" | "user" | "passwordFile" | "caPin" | "caFile"> & Switches<"oidc">;
@@ -59,14 +67,8 @@ async function placeOf(io: Io, { server, context, caPin }: LoginOptions): Promis
   const same = Object.entries(all.contexts).find(
     ([name, each]) => each.server === server && name === (context ?? name),
   );
-  const name = context ?? same?.[0] ?? nameOf(server);
+  const name = context ?? same?.[0] ?? freeName(all, server);
   return { name, context: { ...same?.[1], server, ...defined({ caPin }) } };
-}
-
-/** `weft1.example.com` of https://weft1.example.com:7474. */
-function nameOf(server: string): string {
-  const host = URL.canParse(server) ? new URL(server).hostname : "";
-  return host.replaceAll(/[^\w.-]/g, "") || "local";
 }
 
 async function login({ io }: Cli, options: LoginOptions): Promise<void> {

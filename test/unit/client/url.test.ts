@@ -25,7 +25,7 @@ test("an address without a scheme, or with what nobody reads, is refused with wh
     ["tcp://10.0.0.1:7474", /write it like/],
     ["/run/weft.sock", /write it like/],
     ["http://me:secret@10.0.0.1:7474", /write https:\/\/10.0.0.1:7474/],
-    ["http://10.0.0.1:7474/?host=h1", /"\?host=h1" means nothing here/],
+    ["http://10.0.0.1:7474/?host=h1", /a query .*means nothing here/],
     ["http://10.0.0.1:7474", /servers speak TLS only.*write https:\/\/10.0.0.1:7474/],
     ["", /write it like/],
   ] as const)
@@ -42,11 +42,31 @@ test("what nobody reads is the reason, and the address without it what to do", (
     (error) => {
       assert.ok(error instanceof Fault);
       const { what, why, fix } = error.detail;
-      assert.equal(what, '"https://me@weft.example/?host=h1#x" is not the address of a server');
-      assert.deepEqual([why, fix], ['"me?host=h1#x" means nothing here', "write https://weft.example"]);
+      assert.equal(what, '"https://***@weft.example/?***" is not the address of a server');
+      assert.match(why ?? "", /^a user, a password, a query or a fragment means nothing here$/);
+      assert.equal(fix, "write https://weft.example");
       return true;
     },
   );
+});
+
+test("an address that is refused is repeated without what may be a secret", () => {
+  for (const bad of [
+    "https://me:S3CRET@10.0.0.1:7474",
+    "http://me:S3CRET@10.0.0.1:7474",
+    "https://me:S3C/S3CRET@10.0.0.1",
+    "https://me:a@S3CRET@10.0.0.1",
+    "https://S3CRET@10.0.0.1",
+    "me:S3CRET@10.0.0.1:7474",
+    "https://10.0.0.1:7474/?token=S3CRET",
+    "https://10.0.0.1:7474#S3CRET",
+    "10.0.0.1?S3CRET",
+  ])
+    assert.throws(
+      () => serverUrl(bad, "--server"),
+      (error) => error instanceof Fault && !error.message.includes("S3C") && error.message.includes("10.0.0.1"),
+      bad,
+    );
 });
 
 /** A port that answers every connection with these bytes, and ends it. */

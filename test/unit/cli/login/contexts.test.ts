@@ -8,6 +8,7 @@ import { Fault } from "../../../../src/model/fault.ts";
 import {
   contextIn,
   readContexts,
+  freeName,
   tokenFor,
   withContext,
   withCurrent,
@@ -51,6 +52,16 @@ test("a name that is not there is refused with those that are", () => {
     );
   assert.throws(() => withContext(all, "../x", prod), /not a name/);
   assert.throws(() => withContext(all, "", prod), /not a name/);
+});
+
+test("a server whose name another one has, at another port, gets a name of its own", () => {
+  const name = (server: string, ...taken: string[]) =>
+    freeName({ contexts: Object.fromEntries(taken.map((one) => [one, prod])) }, server);
+  assert.equal(name("https://weft1.example:7474"), "weft1.example");
+  assert.equal(name("https://weft1.example:7475", "weft1.example"), "weft1.example-7475");
+  assert.equal(name("https://weft1.example", "weft1.example"), "weft1.example-2");
+  assert.equal(name("https://weft1.example:7475", "weft1.example", "weft1.example-7475"), "weft1.example-2");
+  assert.deepEqual([name("unix:/run/a.sock"), name("unix:/run/b.sock", "local")], ["local", "local-2"]);
 });
 
 test("a token goes only to the server that it is for", () => {
