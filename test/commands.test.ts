@@ -22,6 +22,25 @@ test("every command of weft that a page names exists, with its options", async (
   assert.deepEqual(unknown, []);
 });
 
+/** Lists of what is no resource, and has no labels. */
+const WITHOUT_LABELS = ["audit list", "context list", "token list"];
+
+test("every list of resources takes a selector of labels", async () => {
+  const lists: string[] = [];
+  const walk = async (path: readonly string[]): Promise<void> => {
+    for (const word of await wordsAfter(...path, "")) {
+      if (word === "list") lists.push([...path, word].join(" "));
+      else if (path.length < 2 && /^[a-z]/.test(word) && word !== "help") await walk([...path, word]);
+    }
+  };
+  await walk([]);
+  assert.ok(lists.includes("network list") && lists.includes("network range list"), lists.join(", "));
+  const without: string[] = [];
+  for (const list of new Set(lists))
+    if (!(await wordsAfter(...list.split(" "), "--")).includes("--selector")) without.push(list);
+  assert.deepEqual(without.sort(), WITHOUT_LABELS);
+});
+
 test("every script and bench that a page names exists", () => {
   const missing = PAGES.flatMap((page) =>
     [...readFileSync(ROOT + page, "utf8").matchAll(/script\/(\w+)(?: ([a-z]\w*))?/g)].flatMap(([, name = "", verb]) => {

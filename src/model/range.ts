@@ -2,6 +2,7 @@
 // arithmetic; admission decides whether it is allowed.
 import Type from "typebox";
 import { GROUPS_MAX } from "./group.ts";
+import { optionalLabels } from "./labels.ts";
 import { NETWORK_MTU } from "./limits.ts";
 import { type Value, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 import { Qos, QosInput } from "./qos.ts";
@@ -44,6 +45,7 @@ export const AddressRange = strictObject({
   mtu: optional(Type.Integer({ ...NETWORK_MTU, description: "At most the network's is used." })),
   qos: optional(Qos),
   securityGroups: optional(Texts("Names of security groups of its leases.", GROUPS_MAX)),
+  labels: optionalLabels,
   from: optional(
     Text("Of a reservation: the parent's range that it is a piece of, whose overrides it has unless it has its own."),
   ),

@@ -5,20 +5,23 @@ import type { Command } from "commander";
 import { leaseAt, planOf, indexOfIp, indexOfMac } from "../../ipam/range.ts";
 import { formatIp, formatMac, ipOf, macValue } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
+import { labelsText } from "../../model/labels.ts";
 import type { AddressRange, RangeInput } from "../../model/range.ts";
 import type { Network } from "../../model/resource.ts";
+import { parseSelector, selects } from "../../model/selector.ts";
 import type { Cli } from "../context.ts";
 import { type LimitFlags, limitFlags, qosOf, shortLimits } from "../endpoint/limit.ts";
 import { confirm } from "../input/confirm.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
+import { mergedLabels, newLabels, withLabels } from "../input/labels.ts";
 import {
-  reading,
+  listing,
   repeated,
   wholeNumber,
   withForce,
   writing,
+  type ListOptions,
   type Lists,
-  type ReadOptions,
   type SureOptions,
   type Texts,
   type WriteOptions,
@@ -30,14 +33,14 @@ import { edit } from "../resource/verbs.ts";
 type RangeFlags = LimitFlags &
   Texts<"type" | "size" | "mac" | "mtu" | "gateway" | "gateway6"> &
   Texts<"first" | "first6" | "prefixLength" | "prefix" | "ula"> &
-  Lists<"dns" | "securityGroup">;
+  Lists<"dns" | "securityGroup" | "label">;
 type ChangeOptions = RangeFlags & WriteOptions & SureOptions;
 
 const TYPES = ["ip4", "ip6", "ip6-static", "ip4-6", "ip4-6-static", "ether"] as const;
 
 export function registerRanges(noun: Command, cli: Cli): void {
   const list = noun.command("list <network>").alias("ls").description("List a network's address ranges.");
-  reading(list).action(cli.verb(listRanges));
+  listing(list).action(cli.verb(listRanges));
 
   const add = noun
     .command("add <network> <name>")
@@ -70,7 +73,7 @@ Examples:
 }
 
 function overrides(command: Command): Command {
-  return limitFlags(command, "none")
+  return withLabels(limitFlags(command, "none"))
     .option("--size <n>", "number of leases")
     .option("--gateway <address>", "IPv4 gateway of its leases, or none")
     .option("--gateway6 <address>", "IPv6 gateway of its leases, or none")
@@ -93,6 +96,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { header: "MTU", of: ({ range }) => String(range.mtu ?? ""), wide: true },
   { header: "LIMITS", of: ({ range }) => shortLimits(range.qos), wide: true },
   { header: "GROUPS", of: ({ range }) => (range.securityGroups ?? []).join(", "), wide: true },
+  { header: "LABELS", of: ({ range }) => labelsText(range.labels), wide: true },
 ];
 
 function endText(range: AddressRange, end: "first" | "last"): string {
@@ -112,7 +116,8 @@ function macText(range: AddressRange): string {
   return mac === undefined ? "of the address" : formatMac(mac);
 }
 
-async function listRanges(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+async function listRanges(cli: Cli, name: string, options: ListOptions): Promise<void> {
+  const selector = parseSelector(options.selector ?? "", "--selector");
   const server = await connect(cli.io, options);
   const [network, endpoints] = await Promise.all([server.get("network", name), server.list("endpoint")]);
   const used = Map.groupBy(
@@ -128,12 +133,15 @@ async function listRanges(cli: Cli, name: string, options: ReadOptions): Promise
       name: ({ range }) => range.name,
       empty: `Network ${name} has no ranges: all of its subnets are given.`,
     },
-    (network.spec.ranges ?? []).map((range) => ({ range, used: used.get(range.name)?.length ?? 0 })),
+    (network.spec.ranges ?? [])
+      .filter(({ labels = {} }) => selects(selector, labels))
+      .map((range) => ({ range, used: used.get(range.name)?.length ?? 0 })),
   );
 }
 
 async function addRange(cli: Cli, network: string, name: string, options: ChangeOptions): Promise<void> {
-  const range = { name, ...startOf(options), ...changesOf(options), type: options.type ?? typeOf(options) };
+  const labels = newLabels(options.label ?? []);
+  const range = { name, ...startOf(options), ...changesOf(options), labels, type: options.type ?? typeOf(options) };
   await edit(cli, options, {
     ...rangeIn(network, name),
     change: ({ spec }) => ({ ...spec, ranges: [...(spec.ranges ?? []), range] }),
@@ -146,7 +154,8 @@ async function addRange(cli: Cli, network: string, name: string, options: Change
 
 async function resizeRange(cli: Cli, network: string, name: string, options: ChangeOptions): Promise<void> {
   const changes = changesOf(options);
-  if (Object.keys(changes).length === 0)
+  const { label } = options;
+  if (Object.keys(changes).length === 0 && label === undefined)
     throw new Fault("request-invalid", { what: "no change is given", fix: "give --size, or another option of --help" });
   await edit(cli, options, {
     ...rangeIn(network, name, options),
@@ -162,7 +171,9 @@ async function resizeRange(cli: Cli, network: string, name: string, options: Cha
         );
       // A direction that is not given stays.
       const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
-      const ranges = before.spec.ranges?.map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
+      const labels = label === undefined ? {} : { labels: mergedLabels(old.labels, label) };
+      const after = { ...old, ...changes, ...qos, ...labels };
+      const ranges = before.spec.ranges?.map((each) => (each === old ? after : each));
       return { ...before.spec, ranges };
     },
     done: ({ revision }) => `range ${name} of network ${network} changed at revision ${revision}\n`,

@@ -30,6 +30,7 @@ const RANGE_LEVELS: { readonly [F in keyof NonNullable<SpecOf<"network">["ranges
   mtu: "manage",
   qos: "admin",
   securityGroups: "manage",
+  labels: "manage",
   from: "cluster",
 };
 

@@ -154,7 +154,7 @@ function wishesOf({ network, slice, addresses }: Config) {
 }
 
 function attachRequestOf(options: CniOptions, { containerId, netns, ifname, config }: Request): AttachRequest {
-  const { mac, qos, selection, userTokenFile } = config;
+  const { mac, qos, selection, userTokenFile, labels } = config;
   const defaultRoute = config.defaultRoute ?? defaultRouteFor(options, netns, ifname, config);
   return {
     ...wishesOf(config),
@@ -164,7 +164,7 @@ function attachRequestOf(options: CniOptions, { containerId, netns, ifname, conf
     ifname,
     owner: containerId,
     ...(mac === undefined ? {} : { mac }),
-    ...(qos === undefined ? {} : { qos }),
+    ...defined({ qos, labels }),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
   };
 }

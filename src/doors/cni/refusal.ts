@@ -50,6 +50,7 @@ const BY_REASON: Readonly<Partial<Record<Reason, Code>>> = {
   timeout: "try-again",
   "in-use": "try-again",
   "expression-invalid": "config",
+  "label-invalid": "config",
   "none-fits": "none-fits",
   forbidden: "forbidden",
   "token-wrong": "forbidden",

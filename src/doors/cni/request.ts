@@ -6,6 +6,7 @@ import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/add
 import { IFNAME_RULE, isIfname } from "../../model/endpointName.ts";
 import { type CniBandwidth, type QosInput, qosOfCni } from "../../model/qos.ts";
 import { defined } from "../../model/defined.ts";
+import { type Labels, checkLabels } from "../../model/labels.ts";
 import { POLICIES } from "../../model/selection.ts";
 import type { AttachRequest } from "../../model/status.ts";
 import { folded, foldedIn, foldedResult, isObject, type Json } from "./fold.ts";
@@ -37,6 +38,7 @@ export type Config = {
   readonly slice?: string;
   /** Of network auto: what it has to be, and which is best. */
   readonly selection: Selection;
+  readonly labels?: Labels;
   /** A file with the token of the user that the endpoints are for. */
   readonly userTokenFile?: string;
   readonly defaultRoute?: boolean;
@@ -163,8 +165,8 @@ export function argsOf(text: string): Args {
 /** Keys of any configuration, and Weft's own; the shim found the agent by `socket`. `cni.dev/…` are the standard's. */
 const KEYS: readonly string[] = (
   "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
-  "disableCheck disableGC network requires rank policy differentNetworks slice defaultRoute socket userTokenFile " +
-  "cni.dev/valid-attachments cni.dev/attachments"
+  "disableCheck disableGC network requires rank policy differentNetworks slice defaultRoute socket labels " +
+  "userTokenFile cni.dev/valid-attachments cni.dev/attachments"
 ).split(" ");
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -208,7 +210,7 @@ function configOf(version: Version, json: Json, args: Args): Config {
     network: required(json, "network", /./),
     ...(slice === undefined ? {} : { slice }),
     selection: selectionOf(json),
-    ...defined({ userTokenFile: textOf(json, "userTokenFile") }),
+    ...defined({ userTokenFile: textOf(json, "userTokenFile"), labels: labelsIn(json) }),
     ...flagIn(json, "defaultRoute"),
     ...flagIn(json, "ipMasq"),
     addresses: addressesOf([...runtime.ips, ...argsIps(json), ...(args.ip === undefined ? [] : [args.ip])]),
@@ -217,6 +219,13 @@ function configOf(version: Version, json: Json, args: Args): Config {
     dns: { ...dnsOf(json["dns"], "dns", ["nameservers", "search", "options"]), ...runtime.dns },
     ...(isObject(prevResult) ? { prevResult: foldedResult(prevResult) } : {}),
   };
+}
+
+function labelsIn({ labels }: Json): Labels | undefined {
+  if (isEmpty(labels)) return undefined;
+  if (!isObject(labels) || !Object.values(labels).every((value) => typeof value === "string"))
+    throw wrong("labels", 'an object of texts, like {"tier": "web"}');
+  return checkLabels(labels as Labels, "labels");
 }
 
 function selectionOf(json: Json): Selection {

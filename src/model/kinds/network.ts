@@ -6,7 +6,7 @@ import { defined } from "../defined.ts";
 import { DriverName, OVS_TUNNELS, PLACEMENTS } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
-import { checkLabels, optionalLabels } from "../labels.ts";
+import { checkLabels, optionalLabels, someLabels } from "../labels.ts";
 import { NETWORK_MTU, QUOTAS_MAX, RANGES_MAX, VNI_LAST } from "../limits.ts";
 import { OFFLOADS } from "../offload.ts";
 import { Qos, QosInput } from "../qos.ts";
@@ -336,5 +336,9 @@ export function canonicalPart(spec: NetworkInput, where: string): NetworkInput {
     return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
   });
   const dns = spec.dns && canonicalIps(spec.dns, `${where}.dns`);
-  return { ...spec, ...defined({ subnets, dns, labels: checkLabels(spec.labels, `${where}.labels`) }) };
+  const ranges = spec.ranges?.map(({ labels, ...range }, i) => {
+    const checked = someLabels(checkLabels(labels, `${where}.ranges[${i}].labels`));
+    return checked === undefined ? range : { ...range, labels: checked };
+  });
+  return { ...spec, ...defined({ subnets, dns, ranges, labels: checkLabels(spec.labels, `${where}.labels`) }) };
 }

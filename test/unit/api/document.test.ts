@@ -302,6 +302,27 @@ test("numbers that count begin at nothing", () => {
   assert.deepEqual([Schema.Errors(SCHEMAS.Done, revision)[0], Schema.Errors(SCHEMAS.Done, unknown)[0]], [true, false]);
 });
 
+/** Of what is no resource, and has no labels. */
+const LISTS_WITHOUT_LABELS = ["/v1/audit"];
+
+test("every list of resources takes labels, evaluates them, and refuses what cannot be read", async () => {
+  const { ask } = await open();
+  const { paths } = (await ask("GET", "/openapi.json")).body as {
+    paths: Record<string, { get?: { parameters?: { name: string }[]; responses: Record<string, object> } }>;
+  };
+  const lists = Object.entries(paths).filter(([, { get }]) => /"[^"]*Page"/.test(JSON.stringify(get?.responses ?? {})));
+  assert.ok(lists.length > 20, `found only ${lists.length} lists`);
+  const without = lists.filter(([, { get }]) => get?.parameters?.some(({ name }) => name === "labels") !== true);
+  assert.deepEqual(
+    without.map(([path]) => path),
+    LISTS_WITHOUT_LABELS,
+  );
+  for (const [path] of lists.filter((each) => !without.includes(each))) {
+    assert.deepEqual((await ask("GET", `${path}?labels=nobody-has-it`)).body.items, [], path);
+    isProblem(await ask("GET", `${path}?labels=a%20in%20b`), "selector-invalid", /column 6/);
+  }
+});
+
 test("long paths and names are cut where they are repeated", async () => {
   const { ask, app } = await open();
   const reply = await ask("GET", `/${"y".repeat(900)}`);

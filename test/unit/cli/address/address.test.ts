@@ -95,7 +95,7 @@ describe("addresses", () => {
     await works(/until \d{4}-/, "ipam", "hold", "lan", "10.30.0.20", ...why, "--expires", "2h");
     await fails(
       4,
-      /held in network "lan" \[address-held\][\s\S]*ops holds/,
+      /held in network "lan" \[address-held\][\s\S]*for ops: printers/,
       "ipam",
       "hold",
       "lan",

@@ -81,3 +81,33 @@ test("endpoints: claimed with labels, changed, and their addresses selected", as
   await control.write({ verb: "attach", claim: { ...web, owner: "a" }, by: ADMIN });
   assert.deepEqual((await control.find("endpoint", "a.eth0", ADMIN))?.spec.labels, { app: "mail", x: "1" });
 });
+
+test("address ranges: made with labels, changed, and listed by a selector", async () => {
+  await weft("network create ranged --subnet 10.9.0.0/24");
+  await weft("network range add ranged web --first 10.9.0.10 --size 10 --label tier=web --label old=");
+  await weft("network range add ranged rest --first 10.9.0.50 --size 10");
+  assert.equal(await weft("network range list ranged -l tier=web -o name"), "web\n");
+  assert.equal(await weft("network range list ranged -l !old -o name"), "rest\n");
+  await weft("network range resize ranged web --label old- --label tier=db");
+  assert.match(await weft("network range list ranged -o wide"), /LABELS[^]*web .*tier=db\n/);
+  await weft("network range resize ranged web --label none");
+  const ranges = (await control.find("network", "ranged", ADMIN))?.spec.ranges ?? [];
+  assert.deepEqual(
+    ranges.map(({ labels }) => labels),
+    [undefined, undefined],
+  );
+  const bad = await line.weft([
+    "network",
+    "range",
+    "add",
+    "ranged",
+    "x",
+    "--first",
+    "10.9.0.90",
+    "--size",
+    "1",
+    "--label",
+    "a b=1",
+  ]);
+  assert.equal(bad.code, 2, bad.stderr);
+});

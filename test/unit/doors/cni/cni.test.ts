@@ -44,15 +44,16 @@ test("an attach has everything that was asked for", async (t) => {
   const config = {
     network: "sliced",
     slice: "docker",
+    labels: { tier: "web" },
     dns: { nameservers: ["10.0.0.53"] },
     runtimeConfig: { ips: ["10.95.0.200"], mac: "02:00:00:00:34:34", bandwidth: { ingressRate: 8_000_000 } },
   };
   const result = await lab.done("ADD", lab.container(), { env: { CNI_IFNAME: "net1" }, config });
   assert.deepEqual(result.dns, { nameservers: ["10.0.0.53"] });
   const { spec } = lab.host.entries.get("c1.net1")?.endpoint ?? assert.fail();
-  const { owner, ifname, netns, network, slice, addresses, mac, qos } = spec;
+  const { owner, ifname, netns, network, slice, addresses, mac, qos, labels } = spec;
   assert.deepEqual(
-    { owner, ifname, netns, network, slice, addresses, mac, qos },
+    { owner, ifname, netns, network, slice, addresses, mac, qos, labels },
     {
       owner: "c1",
       ifname: "net1",
@@ -62,6 +63,7 @@ test("an attach has everything that was asked for", async (t) => {
       addresses: ["10.95.0.200"],
       mac: "02:00:00:00:34:34",
       qos: { inbound: { average: 8_000_000 } },
+      labels: { tier: "web" },
     },
   );
 });

@@ -73,6 +73,16 @@ test("a whole request", () => {
   });
 });
 
+test("labels of the endpoint, as they are written", () => {
+  const labels = { Tier: "web", "example.org/app": "" };
+  assert.deepEqual(ask({ ...CONF, labels }).config.labels, labels);
+  assert.equal(ask({ ...CONF, labels: {} }).config.labels, undefined);
+  for (const wrong of [["a"], "a=b", { a: 1 }])
+    refuses("config", /labels: expected an object of texts/, () => ask({ ...CONF, labels: wrong }));
+  refuses("config", /"a b" cannot be the key of a label/, () => ask({ ...CONF, labels: { "a b": "" } }));
+  assert.equal(ask({ ...CONF, labels: { "a b": "" } }, { CNI_COMMAND: "DEL" }).config.labels, undefined);
+});
+
 test("a network that is to be selected", () => {
   const given = { requires: "zone = a", rank: "FREE_LEASES", policy: "rank", differentNetworks: true };
   assert.equal(ask({ ...CONF, userTokenFile: "/run/t" }).config.userTokenFile, "/run/t");
