@@ -94,6 +94,6 @@ function refusal(why: string): Fault {
   return new Fault("certificate-refused", {
     what: "the server does not take this certificate",
     why,
-    fix: "set the clock that is wrong; or start the agent with --join-token-file, a copy of the server's join.token",
+    fix: "set the clock that is wrong; or put a valid join token into the agent's --join-token-file",
   });
 }

@@ -28,7 +28,11 @@ export function hostCredential(disk: Disk, host: string, told: Told): HostCreden
   const key = disk.proposal(newKey);
   const saved = disk.certificate();
   const given = saved !== undefined && attemptOf(() => isFor(saved, key)) === true ? saved : undefined;
-  const joinToken = () => tokenIn(told["join-token-file"], host, pin);
+  const joinToken = () => {
+    const token = tokenIn(told["join-token-file"], host, pin);
+    // A host that was let in may come back after a rotation: its token is younger than the pin that it began with.
+    return identity === undefined ? { ...token, ...defined({ pin: pin ?? token.pin }) } : token;
+  };
   if (given === undefined && identity === undefined) joinToken();
   const trust = pin === undefined ? undefined : { pin };
   return new HostCredential({ key, joinToken, ...defined({ given, trust }) });
@@ -56,10 +60,11 @@ export function renewal(disk: Disk, file: string | undefined, renew: (key: strin
 
 function tokenIn(file: string | undefined, host: string, pin: string | undefined): JoinToken {
   const what = `host ${host} has no certificate, and there is no token to join with`;
-  const fix = "give --join-token-file with a copy of the server's join.token";
+  const fix =
+    "give --join-token-file with a copy of the server's join.token, or what weft host token create has printed";
   if (file === undefined) throw new Fault("token-wrong", { what, fix });
   const token = joinTokenOf(textIn(file, what, fix));
-  if (token.pin !== undefined || pin !== undefined) return { ...token, pin: pin ?? token.pin ?? "" };
+  if (token.pin !== undefined || pin !== undefined) return { ...token, pin: token.pin ?? pin ?? "" };
   const why = "it does not say which CA to trust: it is one of an earlier build";
   throw new Fault("token-wrong", {
     what: "the join token has no pin",

@@ -42,7 +42,7 @@ export function registerServer(command: Command, cli: Cli): void {
 export function registerAgent(command: Command, cli: Cli): void {
   command
     .option("--server <url>", "URL of the server: https://HOST:PORT")
-    .option("--join-token-file <file>", "file that holds the join token; needed until the host has joined")
+    .option("--join-token-file <file>", "file that holds a join token: to join, and to return when it was cut off")
     .option("--ca-pin <pin>", "pin of the CA to trust until the host has joined (default: that of the join token)")
     .option("--host <name>", "name of this host (default: the hostname)")
     .option(
