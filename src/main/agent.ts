@@ -35,7 +35,6 @@ import { OVSDB_SOCKET } from "../kernel/ovsdb/openVswitch.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
 import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
-import { devicesToTell } from "../model/hostDevices.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { checkClaim, claimOf } from "./claim.ts";
 import { hostCredential, renewal, saveCredential } from "./hostCredential.ts";
@@ -103,8 +102,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
   const management = await Management.begun(url, clock, signal);
   const servers = () => management.addresses;
-  const devices = () => devicesToTell(mirror.snapshot(), host);
-  const claim = claimOf({ kernel, host, underlay: ends, devices, servers }, settings);
+  const claim = claimOf({ kernel, host, underlay: ends, mirror, servers }, settings);
   const looks = [neighbourOverflows(() => clock.monotonicMs()), keepDropIns(settings, host, mirror, world)];
   const agent = new Agent({
     host,

@@ -1,10 +1,12 @@
 // What a host says of itself when it joins: what it was told in settings, and what its kernel shows of that.
 import type { Underlay } from "../agent/server/join.ts";
+import type { Mirror } from "../client/mirror.ts";
 import { wordsOf } from "../cli/input/settings.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { defined } from "../model/defined.ts";
 import { FEATURE_NAMES } from "../model/features.ts";
 import { Fault } from "../model/fault.ts";
+import { devicesToTell } from "../model/hostDevices.ts";
 import type { HostClaim } from "../model/input.ts";
 import { type PhysicalDevice, parsePhysical } from "../model/physical.ts";
 
@@ -29,20 +31,27 @@ function physicalIn({ physical, "take-over": takeOver = "no" }: Settings): reado
 type Claiming = Pick<HostClaim, "host"> & {
   readonly kernel: Pick<Kernel, "facts" | "shaping" | "features" | "devices" | "underlayDevice">;
   readonly underlay: Underlay;
-  /** Names of devices that are asked for, beside those of the settings. */
-  readonly devices: () => readonly string[];
+  /** Says which devices are asked for, beside those of the settings. */
+  readonly mirror: Pick<Mirror, "snapshot" | "isSynced">;
   /** Addresses of the server. */
   readonly servers: () => readonly string[];
 };
 
 export function claimOf(claiming: Claiming, settings: Settings): () => Promise<HostClaim> {
-  const { kernel, host, underlay, devices, servers } = claiming;
+  const { kernel, host, underlay, mirror, servers } = claiming;
   const { slices } = settings;
   const physical = physicalIn(settings);
   return async () => ({
     host,
     ...(await underlayOf(kernel, underlay)),
-    ...devicesOf(kernel, [...new Set([...physical.map(({ device }) => device), ...devices()])].sort(), servers()),
+    ...devicesOf(
+      kernel,
+      [...new Set([...physical.map(({ device }) => device), ...devicesToTell(mirror.snapshot(), host)])].sort(),
+      servers(),
+    ),
+    // The snapshot on disk may be older than a network. If this host took back what it said of its device, the peers
+    // would refuse its packets until it says so again.
+    ...(mirror.isSynced ? {} : { moreDevices: true }),
     hostPrefixes: kernel.facts().prefixes,
     bootId: kernel.facts().bootId,
     shaping: kernel.shaping(),

@@ -42,6 +42,9 @@ const claimed = {
   bootId: optional(
     Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
   ),
+  moreDevices: optional(
+    Flag("Networks may name devices that the agent does not know of yet: what it said of others before stays."),
+  ),
   hostPrefixes: AnyTexts("The host's own addresses and routes: networks must not overlap them."),
 };
 export const HostClaim = strictObject({ host: Name, ...claimed });

@@ -115,7 +115,7 @@ ${headEnd(number(host))}`;
     for (const { addresses } of containers) await cluster.reaches(cluster.netnsOf("h1"), addresses[0] ?? "");
   };
 
-  test("hosts take over the devices, and no packet of hosts and containers is lost", async () => {
+  test("hosts take over the devices, one by an agent that is killed meanwhile, and no packet is lost", async () => {
     for (let i = 1; i < RUNS; i++) {
       await takeOver();
       await giveBack();
@@ -145,6 +145,10 @@ ${headEnd(number(host))}`;
     await traffic.shout(c2, "172.29.239.255", [c1, c3]);
     await setTimeout(300);
     await importAll();
+    // In the middle of it, before the agent has the network on its disk.
+    await until("h1 has begun", async () => (await linkOf("h1", "encap-mgmt")).ifalias !== undefined);
+    await cluster.kill("h1");
+    await cluster.startAgent("h1");
     for (const host of cluster.hosts)
       for (const [device, name] of [
         ["encap-mgmt", "mgmt"],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { derivedGroup, groupBaseOf, groupMac, GROUP_BASE, tunnelEnd } from "../../../src/model/multicast.ts";
-import type { NetworkInput } from "../../../src/model/input.ts";
+import type { HostClaim, NetworkInput } from "../../../src/model/input.ts";
 import { type Lab, openLab, refuses, reportOf, v4 } from "./lab.ts";
 
 const many = (more: Partial<NetworkInput> = {}): NetworkInput => ({
@@ -105,6 +105,26 @@ test("the MTU has to fit through the device, not through the underlay", async ()
   await refuses(lab, "mtu-invalid", /8950 inside a tunnel/, () =>
     lab.put("a", many({ underlayDevice: "eth2", mtu: 8951 })),
   );
+});
+
+test("an agent that starts takes back nothing of devices that networks may name", async () => {
+  const lab = await openLab();
+  const [eth1, eth2] = ["eth1", "eth2"].map((name, i) => ({ name, mtu: 1500, addresses: [`172.29.${i}.1`] }));
+  assert(eth1 !== undefined && eth2 !== undefined);
+  const token = await lab.join(1);
+  const host = { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  const after = async (claim: Partial<HostClaim>) => {
+    await lab.control.join({ ...host, ...claim }, token);
+    return (await lab.snapshot()).hosts[0]?.spec.devices?.map(({ name, mtu }) => `${name} ${mtu}`);
+  };
+  assert.deepEqual(await after({ devices: [eth2] }), ["eth2 1500"]);
+  const { revision } = await lab.snapshot();
+  assert.deepEqual(await after({ moreDevices: true }), ["eth2 1500"]);
+  assert.equal((await lab.snapshot()).revision, revision, "no host has to hear of it");
+  assert.deepEqual(await after({ moreDevices: true, devices: [eth1] }), ["eth1 1500", "eth2 1500"]);
+  assert.deepEqual(await after({ moreDevices: true, devices: [{ ...eth2, mtu: 9000 }] }), ["eth1 1500", "eth2 9000"]);
+  assert.deepEqual(await after({ devices: [eth1] }), ["eth1 1500"]);
+  assert.deepEqual(await after({}), undefined);
 });
 
 test("groups that are one on Ethernet are told, and hosts that cannot be in theirs", async () => {

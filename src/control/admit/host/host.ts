@@ -8,7 +8,7 @@ import { Fault } from "../../../model/fault.ts";
 import type { HostClaim, HostSettings } from "../../../model/input.ts";
 import { type Labels, someLabels } from "../../../model/labels.ts";
 import { checkName } from "../../../model/parse.ts";
-import { NO_DEVICE, checkLeads, checkOnce, isDeviceName } from "../../../model/physical.ts";
+import { type DeviceFacts, NO_DEVICE, checkLeads, checkOnce, isDeviceName } from "../../../model/physical.ts";
 import type { Host } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
@@ -32,7 +32,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const underlay = parseIp(claim.underlay, "underlay");
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
-  const { underlayMtu, underlayDevice, slices, shaping, features, lacks, physical = [], devices = [] } = claim;
+  const { underlayMtu, underlayDevice, slices, shaping, features, lacks, physical = [] } = claim;
   const { drained, physicalSet, labels } = old?.spec ?? {};
   checkOnce(physical, "physical");
   const told = {
@@ -43,7 +43,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
     lacks,
     physical: someOf(physical),
     physicalSet,
-    devices: someOf(devices),
+    devices: someOf(devicesOf(claim, old)),
   };
   const host = draft.put("host", name, {
     underlay: formatIp(underlay),
@@ -56,6 +56,13 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
   for (const network of networksWithHosts(view)) alignHostAddresses(draft, network);
   return host;
+}
+
+function devicesOf({ devices = [], moreDevices }: HostClaim, old: Host | undefined): readonly DeviceFacts[] {
+  if (moreDevices !== true) return devices;
+  const said = new Set(devices.map(({ name }) => name));
+  const others = old?.spec.devices?.filter(({ name }) => !said.has(name)) ?? [];
+  return [...devices, ...others].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** Whether the host takes new endpoints from now on. Repeating it changes nothing. */
