@@ -5,6 +5,7 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { BOTH_DATAPATHS, Cluster, call, packetsAt, until } from "./lab/cluster.ts";
+import { chosenVersion, payloadsIn } from "./lab/tcpPayloads.ts";
 
 describe("TLS between five hosts and their server", () => {
   const cluster = new Cluster(5, ["--suspect-after", "6s"]);
@@ -13,19 +14,31 @@ describe("TLS between five hosts and their server", () => {
 
   const ca = async () => (await cluster.api("GET", "/v1/ca")).body as { pin: string; missing?: string[] };
 
-  test("neither tokens nor HTTP can be read on the wire", async () => {
-    const seen = await packetsAt(cluster.wire, "lan", "-A -s0 tcp port 7474", async () => {
+  const uids = async () => {
+    const { items } = (await cluster.api("GET", "/v1/hosts")).body as { items: { name: string; uid: string }[] };
+    return items.map(({ name, uid }) => `${name} ${uid}`).sort();
+  };
+
+  test("neither tokens nor HTTP can be read on the wire, and every connection is of TLS 1.3", async () => {
+    const seen = await packetsAt(cluster.wire, "lan", "-x -s0 ip and tcp port 7474", async () => {
       await cluster.api("PUT", "/v1/networks/blue", { spec: BOTH_DATAPATHS.switched });
       await cluster.kill("h1");
       await cluster.startAgent("h1");
       await cluster.converged();
     });
-    assert.ok(seen.length > 1000, seen);
-    assert.doesNotMatch(seen, /Bearer|\/v1\/|HTTP\/1|weft-history/i);
+    const sent = payloadsIn(seen);
+    const bytes = Buffer.concat(sent.map((one) => one.bytes)).toString("latin1");
+    assert.ok(bytes.length > 10_000, seen);
+    assert.doesNotMatch(bytes, /Bearer|\/v1\/|HTTP\/1|weft-history/i);
+    const versions = sent.flatMap((one) => (one.port === 7474 ? [chosenVersion(one.bytes)] : [])).filter(Boolean);
+    assert.ok(versions.length > 0, "the agent that was started has connected");
+    assert.deepEqual([...new Set(versions)], ["0304"]);
   });
 
   test("the CA is rotated: hosts renew, one that was away too, and the old CA is dropped", async () => {
     const first = (await ca()).pin;
+    const hosts = await uids();
+    assert.equal(hosts.length, 5);
     await cluster.kill("h5");
     const rotated = await cluster.weft("ca", "rotate");
     assert.equal(rotated.code, 0, rotated.stderr);
@@ -42,7 +55,9 @@ describe("TLS between five hosts and their server", () => {
     await cluster.converged();
     const { endpoint } = await cluster.attach("h5", "blue", "web");
     assert.equal(endpoint, "web.eth0");
-    assert.equal((await call(cluster.agentSocket("h5"), "GET", "/readyz")).status, 200);
+    for (const host of ["h1", "h2", "h3", "h4", "h5"])
+      assert.equal((await call(cluster.agentSocket(host), "GET", "/readyz")).status, 200, host);
+    assert.deepEqual(await uids(), hosts, "the same hosts");
   });
 
   test("hosts that were away until the CA was dropped return, with a new join token or without a restart", async () => {
