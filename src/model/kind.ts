@@ -66,6 +66,8 @@ export type KindPut = {
 export type Reader = {
   /** Undefined if there is none of this name. */
   get<S extends TSchema>(kind: { readonly spec: S }, name: string): Value<S> | undefined;
+  /** Whether there is one of this kind and name. */
+  has(kind: string, name: string): boolean;
   all<S extends TSchema>(kind: { readonly spec: S }): readonly { readonly name: string; readonly spec: Value<S> }[];
 };
 

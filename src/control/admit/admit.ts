@@ -15,6 +15,7 @@ import { advanceConversion } from "./network/convert.ts";
 import { cloneTemplate, instantiate, renameTemplate } from "./network/template.ts";
 import { checkQuotas, isFact } from "./quotas.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
+import { alignRules } from "./user/rule.ts";
 import { chmod, chown, lock } from "./user/access.ts";
 import { attachAll, attachAnywhere, detach, patchEndpoint } from "./workload/endpoint.ts";
 import { joinNetwork } from "./workload/membership.ts";
@@ -33,6 +34,7 @@ export function admit(view: View, write: Write, context: Context, by?: Identity)
   try {
     const resource = decide(draft, write);
     alignReferences(draft, write);
+    alignRules(draft);
     const changes = draft.changes();
     draft.rollback();
     if (!isFact(view, write)) checkQuotas(view, changes);

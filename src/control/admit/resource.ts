@@ -83,6 +83,7 @@ function readerOf(view: View): Reader {
   return {
     // The spec of a kind is what its record's schema describes; TypeScript cannot relate the two by itself.
     get: (record, name) => get(view, kindOf(record), name)?.spec as never,
+    has: (kind, name) => isThere(view, kind as Kind, name),
     all: (record) => listOf(view, kindOf(record)) as never,
   };
 }

@@ -116,7 +116,14 @@ const FIELD_LEVELS: { readonly [K in WritableKind]: Levels<K> } = {
   physicalnetwork: { vlans: "cluster", mtu: "cluster", description: "manage" },
   securitygroup: { rules: "manage", keepFlows: "manage", commits: "manage", description: "manage" },
   // Its network is looked into: see changedFields().
-  template: { network: "manage", inputs: "manage", restricted: "admin", labels: "manage", description: "manage" },
+  template: {
+    network: "manage",
+    inputs: "manage",
+    restricted: "admin",
+    named: "manage",
+    labels: "manage",
+    description: "manage",
+  },
   user: { group: "manage", groups: "manage", enabled: "manage", quota: "admin", description: "manage" },
   hostcluster: { hosts: "cluster", selector: "cluster", description: "manage" },
   usergroup: { quota: "admin", description: "manage" },

@@ -187,6 +187,8 @@ export class Needs {
     const resource = old ?? now;
     if (resource === undefined || !JUDGED.has(resource.kind)) return;
     const isNamed = this.#named.has(keyOfResource(resource));
+    // It goes with what it names.
+    if (resource.kind === "aclrule" && !isNamed) return;
     if (old === undefined) {
       // Of a selection it is known only now which network it is.
       if (resource.kind === "endpoint") return this.right("use", "network", resource.spec.network);

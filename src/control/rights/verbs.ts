@@ -4,7 +4,7 @@ import type { ApplyItem } from "../../model/input.ts";
 import { lets } from "../../model/narrowing.ts";
 import { peersIn } from "../../model/group.ts";
 import { type Membership, type Resource, endpointName } from "../../model/resource.ts";
-import { filledTemplate } from "../admit/network/template.ts";
+import { filledTemplate, isMeant } from "../admit/network/template.ts";
 import { clustersIn } from "../state/audience.ts";
 import { get, listOf } from "../state/view.ts";
 import { checkRestricted } from "../../model/template.ts";
@@ -158,7 +158,9 @@ function put(needs: Needs, { kind, name, spec }: ApplyItem): void {
     const now = { ...old, spec: { ...old.spec, ...spec } } as Resource;
     needs.fields(changedFields(kind, old.spec, now.spec).filter(isNumber(spec)), { now, before: old, target: old });
   }
-  named(needs, { kind, name, spec } as ApplyItem, old?.spec);
+  // What has become another thing since is named anew.
+  const isAnew = old?.kind === "template" && !isMeant(needs.view, old.spec);
+  named(needs, { kind, name, spec } as ApplyItem, isAnew ? undefined : old?.spec);
 }
 
 /** Not what everybody gets who does not say it. */

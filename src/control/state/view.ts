@@ -48,6 +48,8 @@ export type View = NetworkIndexes & {
   readonly peered: Map<string, number>;
   /** Keys of resources that refer to another, by its key: of kinds whose record says so. */
   readonly referrers: Map<Key, Set<Key>>;
+  /** Names of ACL rules that name a resource, by its key. */
+  readonly ruled: Map<Key, Set<string>>;
   readonly vrfs: Map<string, VrfIndex>;
   /** Subnets of the networks that name a pool, by the pool. */
   readonly pooled: Map<string, PerFamily<PrefixTree>>;
@@ -84,6 +86,7 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     owned: new Map(),
     quotas: new Map(),
     referrers: new Map(),
+    ruled: new Map(),
     networks: new Map(),
     vrfs: new Map(),
     pooled: new Map(),
@@ -282,7 +285,13 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     indexQuota(view, user, enters);
   },
   usergroup: indexQuota,
-  aclrule: forgetPrincipals,
+  aclrule(view, { name, spec: { resource } }, enters) {
+    forgetPrincipals(view);
+    const { kinds, hostcluster } = resource;
+    if (hostcluster !== undefined) group(view.ruled, `hostcluster/${hostcluster}`, name, enters);
+    for (const kind of resource.name === undefined ? [] : kinds)
+      group(view.ruled, `${kind}/${resource.name}`, name, enters);
+  },
   hostcluster: forgetPrincipals,
   hold: indexHold,
   freed: indexFreed,

@@ -19,7 +19,7 @@ const AclRuleSpec = strictObject({
   resource: strictObject(
     {
       kinds: Type.Array(oneOf(ACL_KINDS), { minItems: 1, maxItems: ACL_KINDS.length, uniqueItems: true }),
-      name: optional(Text("The one of this name.")),
+      name: optional(Text("The one of this name. When it goes, the rule is about it no longer.")),
       usergroup: optional(Text("Those whose group is this.")),
       hostcluster: optional(Text("Those of this cluster of hosts.")),
       all: optional(Flag("true: every one.")),
@@ -38,7 +38,8 @@ export const aclrule = {
   seenBy: "none",
   put: {
     input: AclRuleSpec,
-    order: 5,
+    // Behind all that it may name.
+    order: 6,
     summary: "Gives rights to a user, a group or all.",
     canonical: checkSelectors,
     admit: checkNames,
@@ -77,4 +78,19 @@ function checkNames({ subject, resource }: AclRuleSpec, reader: Reader): void {
   check(user, subject.user, "spec.subject.user");
   check(usergroup, subject.usergroup, "spec.subject.usergroup");
   check(usergroup, resource.usergroup, "spec.resource.usergroup");
+  const { kinds, name, hostcluster } = resource;
+  if (hostcluster !== undefined && !reader.has("hostcluster", hostcluster))
+    throw absent("cluster", hostcluster, "spec.resource.hostcluster");
+  for (const kind of name === undefined ? [] : kinds)
+    if (!reader.has(kind, name ?? "")) throw absent(kind, name ?? "", "spec.resource.name");
+}
+
+/** Whoever makes it later, the rule was not meant for. */
+function absent(kind: string, name: string, where: string): Fault {
+  return new Fault("not-found", {
+    what: `there is no ${kind} "${name.slice(0, 80)}"`,
+    where,
+    why: "a rule is about what is there, and not about a later thing of the name",
+    fix: "make it first, or name what is there",
+  });
 }

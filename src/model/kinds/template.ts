@@ -5,9 +5,11 @@ import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
 import { checkLabels, optionalLabels, someLabels } from "../labels.ts";
 import { FOR_ALL } from "../rights.ts";
-import { type Value, Description, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, Description, Flag, Name, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkInput, canonicalPart } from "./network.ts";
 
+/** What one template names. */
+export const NAMES_MAX = 4096;
 /** Inputs of one template. */
 export const INPUTS_MAX = 64;
 
@@ -37,6 +39,12 @@ const TemplateSpec = strictObject({
         "`ranges.gateway`; each also wherever it is inside of another, as `mtu` in ranges.",
       256,
     ),
+  ),
+  named: optional(
+    Type.Array(strictObject({ kind: Name, name: Name, uid: Name }), {
+      maxItems: NAMES_MAX,
+      description: "What its network names. The server fills it in: a later thing of the name is not meant.",
+    }),
   ),
   labels: optionalLabels,
   description: optional(Description),

@@ -4,8 +4,8 @@ import { isDeepStrictEqual } from "node:util";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { InstantiateRequest, NetworkInput } from "../../../model/input.ts";
-import { unknownFault } from "../../../model/kinds.ts";
-import type { TemplateInput, TemplateSpec } from "../../../model/kinds/template.ts";
+import { type Kind, calledOf, unknownFault } from "../../../model/kinds.ts";
+import { NAMES_MAX, type TemplateInput, type TemplateSpec } from "../../../model/kinds/template.ts";
 import { checkName, parsePut } from "../../../model/parse.ts";
 import type { Network, Template } from "../../../model/resource.ts";
 import { NEW_MODE } from "../../../model/rights.ts";
@@ -19,8 +19,9 @@ import { checkGroups } from "../group/group.ts";
 import { putNetwork } from "./network.ts";
 
 /** Makes or changes a template; networks that were made from it stay as they are. */
-export function putTemplate(draft: Draft, { name, spec }: Put<TemplateSpec>): Template {
+export function putTemplate(draft: Draft, { name, spec: wanted }: Put<TemplateSpec>): Template {
   const { view } = draft;
+  const { named: _, ...spec } = wanted;
   checkName("template", name, "name");
   checkInputs(spec.inputs ?? []);
   for (const [i, field] of (spec.restricted ?? []).entries()) checkField(field, `spec.restricted[${i}]`, false);
@@ -28,7 +29,46 @@ export function putTemplate(draft: Draft, { name, spec }: Put<TemplateSpec>): Te
   // The built-in template need not be written; a list of templates has it, and can be applied.
   const own = get(view, "template", name) === undefined ? builtIn("template", name) : undefined;
   if (own !== undefined && isDeepStrictEqual(spec, own.spec)) return own;
-  return draft.put("template", name, spec);
+  const named = namesIn(spec.network).flatMap(([kind, each]) => {
+    const uid = get(view, kind, each)?.uid;
+    return uid === undefined ? [] : [{ kind, name: each, uid }];
+  });
+  if (named.length > NAMES_MAX)
+    throw new Fault("request-invalid", {
+      what: `template "${name}" names ${named.length} things`,
+      where: "spec.network",
+      why: `at most ${NAMES_MAX} are possible`,
+      fix: "name fewer security groups or clusters",
+    });
+  return draft.put("template", name, { ...spec, ...(named.length === 0 ? {} : { named }) });
+}
+
+/** What a network's part names besides itself, each once. */
+function namesIn({ vrf, pool, parent, reservedFrom, clusters, ...part }: NetworkInput): readonly Name[] {
+  const groups = [part, ...(part.ranges ?? [])].flatMap(({ securityGroups = [] }) => securityGroups);
+  const one = (kind: Kind, name: string | undefined): readonly Name[] => (name === undefined ? [] : [[kind, name]]);
+  return [
+    ...one("vrf", vrf),
+    ...one("pool", pool?.name),
+    ...one("physicalnetwork", parent),
+    ...one("network", reservedFrom),
+    ...(clusters ?? []).map((name): Name => ["hostcluster", name]),
+    ...[...new Set(groups)].map((name): Name => ["securitygroup", name]),
+  ];
+}
+type Name = readonly [kind: Kind, name: string];
+
+/** The first of what the template named that is not there any more, or is another now. */
+function otherNow(view: View, { named = [] }: TemplateSpec, network: NetworkInput): Name | undefined {
+  return namesIn(network).find(([kind, name]) => {
+    const meant = named.find((each) => each.kind === kind && each.name === name);
+    return meant !== undefined && get(view, kind, name)?.uid !== meant.uid;
+  });
+}
+
+/** Whether all that the template names is still what its author meant. */
+export function isMeant(view: View, spec: TemplateSpec): boolean {
+  return otherNow(view, spec, spec.network) === undefined;
 }
 
 /** Removes a template; the built-in one is then again as it was at first. */
@@ -96,7 +136,19 @@ export function filledTemplate(
   const whole = merged(template, filledIn(template, request.inputs ?? {}), request);
   // A reservation has none.
   const subnets = whole.reservedFrom === undefined ? {} : { subnets: [] };
+  const other = otherNow(view, template.spec, whole);
+  if (other !== undefined) throw notMeant(template.name, other);
   return { template, spec: parsePut("network", { spec: { ...subnets, ...whole } }) };
+}
+
+/** A later thing of the name may be another user's. */
+function notMeant(template: string, [kind, name]: Name): Fault {
+  return new Fault("not-found", {
+    what: `${calledOf(kind)} "${name}", which template "${template}" names, is not there any more`,
+    where: `template/${template}`,
+    why: "if there is one of the name, it is another",
+    fix: "ask who manages the template to write it again, if that one is meant: weft template update",
+  });
 }
 
 function make(

@@ -107,9 +107,10 @@ test("a user's watch is its snapshot carried on; when its rights change it has t
       name: `${user}-${name}`,
       spec: { subject: { user }, resource: { kinds: ["network", "vrf"], name }, rights: ["use", "manage"] },
     });
-  await rule("ann", "blue");
-  const reader = await Reader.open(lab.control, as("ann"));
   await lab.put("blue", v4("10.7.0.0/24"));
+  for (const kind of ["network", "vrf"] as const)
+    await lab.control.write({ verb: "chown", kind, name: "blue", owner: "ann" });
+  const reader = await Reader.open(lab.control, as("ann"));
   await lab.put("red", v4("10.8.0.0/24"));
   await lab.join(1);
   await lab.attach("blue", "h1", "web");
@@ -127,6 +128,14 @@ test("a user's watch is its snapshot carried on; when its rights change it has t
   await rule("ann", "red");
   await assert.rejects(reader.readTo(lab.control.revision), /what the reader may see has changed/);
   await reader.close();
+  const later = await Reader.open(lab.control, as("ann"));
+  await lab.control.write({ verb: "delete", kind: "network", name: "red", force: true });
+  await assert.rejects(
+    later.readTo(lab.control.revision),
+    /what the reader may see has changed/,
+    "its rule went along",
+  );
+  await later.close();
 });
 
 test("a user that owns something, or a group that is named, goes with force alone, and leaves no right", async () => {

@@ -1,51 +1,9 @@
-// Who needs what: the rows of the table of OpenNebula and what it leaves open, each tried with that right and without.
+// What the table of OpenNebula (reference.test.ts) leaves open: fields, what comes along, what is given away.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ACL_KINDS, RIGHTS } from "../../../../src/model/rights.ts";
-import { type Lab, v4 } from "../lab.ts";
+import { v4 } from "../lab.ts";
 import { RANGES as ranges, ROOT, blueWith, callerOf, cluster, tried } from "./lab.ts";
-
-/** What is done to network "blue", and the right to it that this takes. */
-const ROWS: readonly (readonly [string, "use" | "manage" | "admin", (lab: Lab) => Promise<object> | object])[] = [
-  ["retry-network", "manage", () => ({ verb: "retry-network", name: "blue" })],
-  ["reserve", "use", () => ({ verb: "reserve", network: "blue", request: { name: "mine", size: 2 } })],
-  ["update", "manage", (lab) => blueWith(lab, { description: "x" })],
-  ["labels", "manage", (lab) => blueWith(lab, { labels: { a: "b" } })],
-  ["chmod", "manage", () => ({ verb: "chmod", kind: "network", name: "blue", mode: "-m-------" })],
-  ["chown to a group of one's own", "manage", () => ({ verb: "chown", kind: "network", name: "blue", group: "red" })],
-  [
-    "hold",
-    "manage",
-    () => ({ verb: "hold", request: { network: "blue", first: "10.7.0.50", reason: "r", owner: "o" } }),
-  ],
-  [
-    "update a range",
-    "manage",
-    (lab) => blueWith(lab, { ranges: [{ ...ranges[0], dns: ["10.7.0.1"] }, ...ranges.slice(1)] }),
-  ],
-  ["lock", "manage", () => ({ verb: "lock", kind: "network", name: "blue", level: "admin" })],
-  ["delete", "manage", () => ({ verb: "delete", kind: "network", name: "green" })],
-  [
-    "add a range",
-    "admin",
-    (lab) => blueWith(lab, { ranges: [...ranges, { name: "c", type: "ip4", first: "10.7.0.80", size: 2 }] }),
-  ],
-  ["remove a range", "admin", (lab) => blueWith(lab, { ranges: ranges.slice(0, 1) })],
-];
-
-for (const [what, right, writeOf] of ROWS)
-  test(`${what} takes ${right}, and no other right gives it`, async () => {
-    for (const given of ["none", ...RIGHTS]) {
-      const name = what === "delete" ? "green" : "blue";
-      // Who changes something has to manage it first.
-      const rights = given === "none" ? [] : given === "admin" ? ["admin", "manage"] : [given];
-      const lab = await cluster(rights.length === 0 ? [] : [[rights, ["network"], name]]);
-      const isEnough = given === right || (given === "admin" && right === "manage");
-      const result = await tried(lab.control, callerOf("ann"), await writeOf(lab));
-      const refused = given === "none" ? /^(not-found|network-unknown|forbidden)$/ : /^forbidden$/;
-      assert.match(result, isEnough ? /^done$/ : refused, `${what} with ${given}`);
-    }
-  });
 
 /** Fields that reach beyond the network, each as a user might try to say it. */
 const PRIVILEGED: Readonly<Record<string, object>> = {
