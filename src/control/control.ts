@@ -29,8 +29,9 @@ import { type Logins, secretsWith } from "./logins/logins.ts";
 import type { Authority } from "./hosts/authority.ts";
 import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
-import { networkProgress } from "./report/progress.ts";
-import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
+import { progressFor, statusFor } from "./report/ownStatus.ts";
+import { type ControlStatus, takeReport } from "./report/status.ts";
+import { managedNetwork, ownLeases } from "./rights/own.ts";
 import { type Listing, type Page, findIn, listingOf, snapshotForUser } from "./state/listing.ts";
 import { spaceMapNamed } from "./state/spaceMap.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
@@ -43,6 +44,7 @@ export type { Meter } from "./commit/committer.ts";
 
 /** Joins have a way of their own: `join`. */
 type Asked = Exclude<Write, { readonly verb: "join" }>;
+const ADMIN = { role: "admin" } as const;
 type WriteOptions = Pick<Job, "dryRun" | "decided">;
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
 
@@ -154,17 +156,18 @@ export class Control {
   get authority(): Authority | undefined {
     return this.#parts.authority;
   }
-  async status(): Promise<ControlStatus> {
-    return statusOf(this.#parts);
+  /** A user is told of its own. */
+  status(viewer: Viewer = ADMIN): Promise<ControlStatus> {
+    return statusFor(this.#parts, viewer);
   }
 
-  /** How far the endpoints of a network are with its latest change; undefined if there is no such network. */
-  async progress(name: string): Promise<NetworkProgress | undefined> {
-    return this.read((view) => networkProgress(view, this.#parts.lifecycle.reports, name));
+  /** How far those endpoints of a network that the viewer sees are with its latest change; undefined without it. */
+  async progress(name: string, viewer: Viewer = ADMIN): Promise<NetworkProgress | undefined> {
+    return this.read((view) => progressFor(view, this.#parts, name, viewer));
   }
-  /** Every address of a network, by state; undefined if there is no such network. */
-  async spaceMap(name: string): Promise<SpaceMap | undefined> {
-    return this.read((view) => spaceMapNamed(view, name));
+  /** Every address of a network, by state; undefined if there is no such network, `forbidden` without manage. */
+  async spaceMap(name: string, viewer: Viewer = ADMIN): Promise<SpaceMap | undefined> {
+    return this.read((view) => managedNetwork(view, name, viewer) && spaceMapNamed(view, name));
   }
 
   /** What `look` makes of what is durable. */
@@ -172,7 +175,6 @@ export class Control {
     await this.#parts.committer.settled();
     return look(this.#parts.committer.view);
   }
-
   /** Compares what the store, the journals and the kernels of hosts say about addresses; see check/check.ts. */
   check(request: CheckRequest): Promise<CheckReport> {
     return runCheck(this.#parts, request);
@@ -198,9 +200,9 @@ export class Control {
     return this.read((view) => this.#parts.forecast.of(this.#parts.clock.monotonicMs(), addressUseOf(view)));
   }
 
-  /** Who had an address or, for leases without any, a MAC: the newest first. */
-  async leaseHistory(query: LeaseQuery): Promise<readonly LeaseRecord[]> {
-    return this.read(() => this.#parts.store.leases(query));
+  /** Who had an address or, for leases without any, a MAC: the newest first, and a user's own. */
+  async leaseHistory(query: LeaseQuery, viewer: Viewer = ADMIN): Promise<readonly LeaseRecord[]> {
+    return this.read((view) => this.#parts.store.leases(ownLeases(view, query, viewer)));
   }
   /** Ends quarantines and holds whose time has come, and moves conversions on, until the signal aborts. */
   async tendOn(signal: AbortSignal): Promise<void> {

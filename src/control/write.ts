@@ -30,6 +30,8 @@ export type Viewer =
 /** Who asks for a write: judged by its rights, and named in the audit log. */
 export type Caller = {
   readonly identity: Identity;
+  /** Of the user, whose name others may have had. */
+  readonly uid?: string;
   /** By what it proved who it is, like `token laptop` or `socket`; never the secret itself. */
   readonly credential: string;
   /** The address that it asks from, or `unix`. */

@@ -23,6 +23,7 @@ export type AuditChange = Value<typeof AuditChange>;
 const ENTRY = {
   atMs: Type.Number({ description: "ms since 1970." }),
   who: AnyText("admin, user/NAME, host/NAME, join (a join token), server, or nobody (no valid credential)."),
+  uid: optional(AnyText("Of the user: others may have had its name.")),
   credential: AnyText("By what the caller proved who it is; never the secret itself."),
   from: AnyText("The address it asked from, or unix."),
   verb: AnyText("What was asked for; of a request that was refused before it was understood, its method and path."),

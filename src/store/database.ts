@@ -10,7 +10,7 @@ import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, wri
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { AUDIT_HEAD, AUDIT_TABLE, beginAudit } from "./auditTable.ts";
-import { LEASE_TABLE } from "./leaseTable.ts";
+import { LEASE_TABLE, LEASE_UIDS } from "./leaseTable.ts";
 
 /** "Weft" in the file header: by this, `file` and Weft recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
@@ -25,6 +25,7 @@ CREATE TABLE resource (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, body T
 CREATE TABLE change_set (revision INTEGER PRIMARY KEY, changes TEXT NOT NULL) STRICT;
 CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ${LEASE_TABLE}
+${LEASE_UIDS}
 ${AUDIT_TABLE}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
@@ -42,8 +43,9 @@ PRAGMA user_version = 2;
 COMMIT;
 `;
 
-/** Schema 2 had no audit log. */
+/** Schema 2 had no audit log, and leases without uids. */
 const FROM_2 = `
+${LEASE_UIDS}
 ${AUDIT_HEAD.map((column) => `ALTER TABLE meta ADD COLUMN ${column};`).join("\n")}
 ${AUDIT_TABLE}
 PRAGMA user_version = 3;

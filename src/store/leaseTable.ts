@@ -12,6 +12,12 @@ CREATE INDEX lease_by_address ON lease (address, network);
 CREATE INDEX lease_ended ON lease (until_ms) WHERE until_ms IS NOT NULL;
 `;
 
+/** Who may be told of a lease: names may have been others' before. */
+export const LEASE_UIDS = `
+ALTER TABLE lease ADD COLUMN network_uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE lease ADD COLUMN endpoint_uid TEXT NOT NULL DEFAULT '';
+`;
+
 /** Ended leases are deleted this many at a time: one by one, each commit would write more pages. */
 const PRUNE_EVERY = 256;
 
@@ -32,8 +38,8 @@ export class LeaseTable {
     for (const { network, address, atMs, begins } of events) {
       if (begins === undefined) this.#sincePruned += Number(this.#run.end.run(atMs, address, network).changes);
       else {
-        const { endpoint, owner, ifname, host, mac } = begins;
-        this.#run.begin.run(network, address, endpoint, owner, ifname, host, mac, atMs);
+        const { endpoint, owner, ifname, host, mac, networkUid, endpointUid } = begins;
+        this.#run.begin.run(network, address, endpoint, owner, ifname, host, mac, atMs, networkUid, endpointUid);
       }
     }
     const last = events.at(-1);
@@ -58,12 +64,13 @@ export class LeaseTable {
     return Number(this.#run.ended.get()?.["n"] ?? 0);
   }
 
-  find({ address, network, sinceMs, beforeMs, limit }: LeaseQuery): LeaseRecord[] {
+  find({ address, network, sinceMs, beforeMs, uids, limit }: LeaseQuery): LeaseRecord[] {
     const rows = this.#run.find.all({
       address,
       network: network ?? null,
       since: sinceMs ?? 0,
       before: beforeMs ?? Number.MAX_SAFE_INTEGER,
+      uids: uids === undefined ? null : JSON.stringify(uids),
       limit,
     });
     return rows.map(recordOf);
@@ -72,8 +79,8 @@ export class LeaseTable {
 
 function statementsOf(db: DatabaseSync) {
   return {
-    begin: db.prepare(`INSERT INTO lease (network, address, endpoint, owner, ifname, host, mac, from_ms)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
+    begin: db.prepare(`INSERT INTO lease (network, address, endpoint, owner, ifname, host, mac, from_ms, network_uid,
+      endpoint_uid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     // Only the last one: an address may have had thousands. By number, because a clock may have been set back.
     end: db.prepare(`UPDATE lease SET until_ms = ? WHERE until_ms IS NULL AND id =
       (SELECT id FROM lease WHERE address = ? AND network = ? ORDER BY id DESC LIMIT 1)`),
@@ -84,6 +91,8 @@ function statementsOf(db: DatabaseSync) {
     find: db.prepare(`SELECT network, address, endpoint, owner, ifname, host, mac, from_ms AS fromMs,
       until_ms AS untilMs FROM lease WHERE address = $address AND ($network IS NULL OR network = $network)
       AND from_ms < $before AND (until_ms IS NULL OR until_ms > $since)
+      AND ($uids IS NULL OR network_uid IN (SELECT value FROM json_each($uids))
+        OR endpoint_uid IN (SELECT value FROM json_each($uids)))
       ORDER BY id DESC LIMIT $limit`),
   };
 }

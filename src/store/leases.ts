@@ -9,8 +9,11 @@ export type LeaseEvent = {
   readonly address: string;
   readonly atMs: number;
   /** Absent: the current lease ends. */
-  readonly begins?: Pick<LeaseRecord, "endpoint" | "owner" | "ifname" | "host" | "mac">;
+  readonly begins?: Pick<LeaseRecord, "endpoint" | "owner" | "ifname" | "host" | "mac"> & Uids;
 };
+
+/** Of the network and the endpoint: others may have had their names. */
+type Uids = { readonly networkUid: string; readonly endpointUid: string };
 
 export type LeaseQuery = {
   readonly address: string;
@@ -18,6 +21,8 @@ export type LeaseQuery = {
   /** Only leases that lasted at some time from `sinceMs` on, and before `beforeMs`. */
   readonly sinceMs?: number;
   readonly beforeMs?: number;
+  /** Only leases whose network or endpoint has one of these uids. */
+  readonly uids?: readonly string[];
   /** At most this many, the newest first. */
   readonly limit: number;
 };
@@ -26,13 +31,15 @@ export type LeaseQuery = {
 export type LeaseBounds = { readonly records: number; readonly ageMs: number };
 export const LEASE_BOUNDS: LeaseBounds = { records: 1_000_000, ageMs: 400 * 24 * 3600 * 1000 };
 
+type Kept = LeaseRecord & Uids;
+
 /** The log in memory: the reference. */
 export class LeaseLog {
   readonly #bounds: LeaseBounds;
   /** By address, in order of their beginnings. */
-  readonly #byAddress = new Map<string, LeaseRecord[]>();
+  readonly #byAddress = new Map<string, Kept[]>();
   /** In order of their ends. */
-  #ended: LeaseRecord[] = [];
+  #ended: Kept[] = [];
 
   constructor(bounds: LeaseBounds) {
     this.#bounds = bounds;
@@ -48,7 +55,7 @@ export class LeaseLog {
     }
   }
 
-  #end(all: LeaseRecord[], network: string, atMs: number): void {
+  #end(all: Kept[], network: string, atMs: number): void {
     const i = all.findLastIndex((record) => record.network === network);
     const last = all[i];
     if (last === undefined || last.untilMs !== undefined) return;
@@ -70,11 +77,16 @@ export class LeaseLog {
     }
   }
 
-  find({ address, network, sinceMs = 0, beforeMs = Number.POSITIVE_INFINITY, limit }: LeaseQuery): LeaseRecord[] {
+  find({ address, network, sinceMs = 0, beforeMs = Number.POSITIVE_INFINITY, uids, limit }: LeaseQuery): LeaseRecord[] {
     return (this.#byAddress.get(address) ?? [])
       .filter((record) => network === undefined || record.network === network)
       .filter(({ fromMs, untilMs = Number.POSITIVE_INFINITY }) => fromMs < beforeMs && untilMs > sinceMs)
+      .filter(
+        ({ networkUid, endpointUid }) =>
+          uids === undefined || uids.some((uid) => uid === networkUid || uid === endpointUid),
+      )
       .toReversed()
-      .slice(0, limit);
+      .slice(0, limit)
+      .map(({ networkUid: _, endpointUid: __, ...record }) => record);
   }
 }

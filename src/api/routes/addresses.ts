@@ -1,14 +1,15 @@
 // Routes about addresses: who had what, holds, and reservations (pieces of a global network).
 import { parseAddressOrMac, parseHold, parseRelease, parseReserve } from "../../model/parse.ts";
-import { LIMIT, MATCH, type Parts, type Route, jsonOf, limitIn, matchOf, numberIn } from "../route.ts";
+import { defined } from "../../model/defined.ts";
+import { LIMIT, MATCH, type Parts, type Route, jsonOf, limitIn, matchOf, numberIn, viewerOf } from "../route.ts";
 
 export function addressRoutes({ control }: Parts): Route[] {
   return [
     {
       method: "GET",
       path: "/v1/leases/history",
-      summary: "Who had an address, from when to when.",
-      access: "admin",
+      summary: "Who had an address, from when to when; to users, in networks that they manage, and their endpoints.",
+      access: "user",
       query: {
         address: "An IP address; or a MAC, of leases that have none.",
         network: "Only in this network.",
@@ -24,14 +25,12 @@ export function addressRoutes({ control }: Parts): Route[] {
         const sinceMs = atMs ?? ms("since");
         const beforeMs = atMs === undefined ? ms("before") : atMs + 1;
         const { network } = call.query;
-        const items = await control.leaseHistory({
+        const query = {
           address: parseAddressOrMac(call.query["address"] ?? "", "?address"),
-          ...(network === undefined ? {} : { network }),
-          ...(sinceMs === undefined ? {} : { sinceMs }),
-          ...(beforeMs === undefined ? {} : { beforeMs }),
+          ...defined({ network, sinceMs, beforeMs }),
           limit: limitIn(call),
-        });
-        return { body: { items } };
+        };
+        return { body: { items: await control.leaseHistory(query, viewerOf(call)) } };
       },
     },
     {

@@ -1,4 +1,6 @@
 // Routes of the audit log: who asked for what, and whether its records are all there.
+import { isWithin } from "../../control/audit/filter.ts";
+import { isNarrowed } from "../../model/narrowing.ts";
 import type { AuditQuery } from "../../control/audit/trail.ts";
 import { defined } from "../../model/defined.ts";
 import { Fault } from "../../model/fault.ts";
@@ -44,7 +46,7 @@ export function auditRoutes({ control }: Parts): Route[] {
         const { name } = call;
         const { only } = scopeOf(call);
         const record = /^\d{1,15}$/.test(name) ? control.audit.find(Number(name)) : undefined;
-        if (record !== undefined && (only === undefined || only === record.who)) return { body: record };
+        if (record !== undefined && (only === undefined || isWithin(record, only))) return { body: record };
         throw new Fault("not-found", {
           what: `the audit log has no record ${name.slice(0, 40)}`,
           where: "name",
@@ -71,9 +73,11 @@ export function auditRoutes({ control }: Parts): Route[] {
   ];
 }
 
-/** A user sees what it did itself. */
-function scopeOf({ identity }: Call): { readonly only?: string } {
-  return identity.role === "user" ? { only: `user/${identity.user}` } : {};
+/** A user sees what it did itself, and not who had its name before; with a narrowed token, what that did. */
+function scopeOf({ identity, caller: { uid, credential } }: Call): Pick<AuditQuery, "only"> {
+  if (identity.role !== "user") return {};
+  const own = isNarrowed(identity.narrowing) ? { credential } : {};
+  return { only: { who: `user/${identity.user}`, ...defined({ uid }), ...own } };
 }
 
 function queryIn(call: Call): AuditQuery {

@@ -63,10 +63,10 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
     {
       method: "GET",
       path: "/v1/status",
-      summary: "How far each host is, and what a user should know.",
-      access: "host",
+      summary: "How far each host is, and what a user should know; to users, of hosts that have something of theirs.",
+      access: "viewer",
       answers: { 200: "ClusterStatus" },
-      handle: async () => ({ body: await control.status() }),
+      handle: async (call) => ({ body: await control.status(viewerOf(call)) }),
     },
     {
       method: "POST",

@@ -20,13 +20,13 @@ export function ipamRoutes({ control }: Parts): Route[] {
     {
       method: "GET",
       path: "/v1/networks/{name}/map",
-      summary: "Every address of a network, as intervals of one state each.",
-      access: "admin",
+      summary: "Every address of a network, as intervals of one state each; to who manages it.",
+      access: "user",
       answers: { 200: "SpaceMap" },
-      async handle({ name }) {
-        const map = await control.spaceMap(name);
+      async handle(call) {
+        const map = await control.spaceMap(call.name, viewerOf(call));
         if (map !== undefined) return { body: map };
-        throw missing("network", name);
+        throw missing("network", call.name);
       },
     },
     {
@@ -76,7 +76,7 @@ function progressRoutes(control: Parts["control"]): Route[] {
       async handle(call) {
         // Only of what the caller may see.
         const network = await control.find("network", call.name, viewerOf(call));
-        const progress = network === undefined ? undefined : await control.progress(call.name);
+        const progress = network === undefined ? undefined : await control.progress(call.name, viewerOf(call));
         if (progress === undefined) throw missing("network", call.name);
         if (call.identity.role === "admin") return { body: progress };
         // What a kernel refuses may name what is others'.

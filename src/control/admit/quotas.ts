@@ -7,7 +7,7 @@ import type { Change, Resource } from "../../model/resource.ts";
 import { count } from "../state/networkIndex.ts";
 import { type View, get, getKey } from "../state/view.ts";
 import type { Viewer, Write } from "../write.ts";
-import { listingOf } from "../state/listing.ts";
+import { findIn, listingOf } from "../state/listing.ts";
 
 /** What a host says about a local network is a fact: it is counted, and refused to nobody. */
 export function isFact(view: View, write: Write): boolean {
@@ -84,13 +84,15 @@ function exceeded(subject: string, quantity: Quantity, { used, more, limit }: Su
   });
 }
 
-/** What users and groups own, and may own, of those that the viewer sees; who has neither is left out. */
+/** What users and groups that the viewer sees own, and may own, by networks that it sees; not of who has neither. */
 export function quotasFor(view: View, viewer: Viewer) {
   return (["user", "usergroup"] as const).flatMap((kind) =>
     listingOf(view, kind, viewer, {}).items.flatMap(({ name, spec }) => {
       const owned = view.owned.get(`${kind}/${name}`);
       if (owned === undefined && spec.quota === undefined) return [];
-      return [{ kind, name, quota: spec.quota ?? {}, used: usedOf(owned ?? new Map<Quantity, number>()) }];
+      const used = usedOf(owned ?? new Map<Quantity, number>());
+      const leasesIn = used.leasesIn.filter(({ network }) => findIn(view, "network", network, viewer) !== undefined);
+      return [{ kind, name, quota: spec.quota ?? {}, used: { ...used, leasesIn } }];
     }),
   );
 }

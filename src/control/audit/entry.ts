@@ -1,6 +1,7 @@
 // What the audit log says of a write: who asked for what, and what became different. Made for every commit, so it costs
 // little: of a resource that is made or removed its values, of one that stays only those that have changed.
 import { isDeepStrictEqual } from "node:util";
+import { defined } from "../../model/defined.ts";
 import type { AuditChange, AuditEntry } from "../../model/audit.ts";
 import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
 import type { Caller, Identity, Write } from "../write.ts";
@@ -73,10 +74,11 @@ export function doneEntry(caller: Caller, { verb, object }: Asked, atMs: number,
 /** As the audit log names a caller. */
 export function recordedCaller({
   identity,
+  uid,
   credential,
   from,
-}: Caller): Pick<AuditEntry, "who" | "credential" | "from"> {
-  return { who: credential === "server" ? "server" : nameOf(identity), credential, from };
+}: Caller): Pick<AuditEntry, "who" | "uid" | "credential" | "from"> {
+  return { who: credential === "server" ? "server" : nameOf(identity), ...defined({ uid }), credential, from };
 }
 
 function nameOf(identity: Identity): string {

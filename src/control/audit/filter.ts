@@ -4,7 +4,7 @@ import type { AuditRow } from "../../store/audit.ts";
 
 export type AuditFilter = {
   /** Whose records the reader may see, as the record says it; absent: all. */
-  readonly only?: string;
+  readonly only?: Pick<AuditRecord, "who"> & Partial<Pick<AuditRecord, "uid" | "credential">>;
   /** A user's name; or who it was as the record says it: `admin`, `host/h1`. */
   readonly user?: string;
   /** Of resources that the record is about. */
@@ -30,16 +30,26 @@ export function isMatch({ atMs, text }: AuditRow, filter: AuditFilter): boolean 
   const { only, user, kind, name, verb, result, revision, sinceMs = 0, untilMs = Number.POSITIVE_INFINITY } = filter;
   if (atMs < sinceMs || atMs >= untilMs) return false;
   // Most records of a long log are not wanted: to look for a word is quicker than to parse them.
-  const words = [only, user, kind, name, verb].filter((word) => word !== undefined && /^[\w./~:-]+$/.test(word));
+  const words = [only?.who, user, kind, name, verb].filter((word) => word !== undefined && /^[\w./~:-]+$/.test(word));
   if (words.some((word) => !text.includes(String(word)))) return false;
   const record = JSON.parse(text) as Omit<AuditRecord, "hash">;
   return (
-    (only === undefined || record.who === only) &&
+    (only === undefined || isWithin(record, only)) &&
     (user === undefined || record.who === user || record.who === `user/${user}`) &&
     (verb === undefined || record.verb === verb) &&
     (result === undefined || (result === "refused" ? record.result !== "done" : record.result === result)) &&
     (revision === undefined || record.revision === revision) &&
     (kind === undefined && name === undefined ? true : keysOf(record).some((key) => isOf(key, kind, name)))
+  );
+}
+
+/** Whether the record is of whom the reader may read. */
+export function isWithin(record: Omit<AuditRecord, "hash">, only: NonNullable<AuditFilter["only"]>): boolean {
+  const { who, uid, credential } = only;
+  return (
+    record.who === who &&
+    (uid === undefined || record.uid === uid) &&
+    (credential === undefined || record.credential === credential)
   );
 }
 

@@ -13,7 +13,7 @@ import { Refusals } from "./refusals.ts";
 import { verifyAudit } from "./verify.ts";
 
 /** Who was refused; it need not be known who that is. */
-export type RefusedCaller = Pick<AuditEntry, "who" | "credential" | "from">;
+export type RefusedCaller = Pick<AuditEntry, "who" | "uid" | "credential" | "from">;
 
 export type AuditQuery = AuditFilter & {
   readonly order: "newest" | "oldest";

@@ -1,7 +1,7 @@
 // What a commit means for the lease log: which addresses an endpoint begins to use by it, and which it no longer uses.
 import { type Change, type Endpoint, keyOfResource } from "../../model/resource.ts";
 import type { LeaseEvent } from "../../store/leases.ts";
-import { type View, getKey } from "../state/view.ts";
+import { type View, get, getKey } from "../state/view.ts";
 
 /** Ends come first, so that an address may go from one endpoint to another. Call with the view before the changes. */
 export function leaseEventsOf(view: View, changes: readonly Change[], atMs: number): LeaseEvent[] {
@@ -20,9 +20,10 @@ export function leaseEventsOf(view: View, changes: readonly Change[], atMs: numb
     }
     if (now === undefined) continue;
     const { network, owner, ifname, host, mac } = now.spec;
+    const uids = { networkUid: get(view, "network", network)?.uid ?? "", endpointUid: now.uid };
     for (const address of leasedAddresses(now)) {
       if (isSame && leasedAddresses(old).includes(address)) continue;
-      beginnings.push({ network, address, atMs, begins: { endpoint: now.name, owner, ifname, host, mac } });
+      beginnings.push({ network, address, atMs, begins: { endpoint: now.name, owner, ifname, host, mac, ...uids } });
     }
   }
   return [...ends, ...beginnings];

@@ -1,4 +1,5 @@
 // Who asks, by what is shown: a token of a role or host, a login or token of a person, or the server's own socket.
+import { defined } from "../../model/defined.ts";
 import type { Credentials } from "../hosts/credentials.ts";
 import type { Caller, Identity } from "../write.ts";
 import type { Logins } from "./logins.ts";
@@ -13,7 +14,12 @@ export function callerOf(proofs: Proofs, token: string | undefined, from: string
   if (token === undefined && from === SOCKET) return { identity: { role: "admin" }, credential: "socket", from };
   const found = credentialOf(proofs, token);
   if (found !== undefined)
-    return { identity: found.identity, credential: `${found.credential.kind} ${found.credential.name}`, from };
+    return {
+      identity: found.identity,
+      ...defined({ uid: found.uid }),
+      credential: `${found.credential.kind} ${found.credential.name}`,
+      from,
+    };
   const identity = proofs.credentials.identify(token);
   return { identity, credential: nameOf(identity), from };
 }

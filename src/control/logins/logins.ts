@@ -1,6 +1,7 @@
 // Logins and tokens of people: who has which, how one gets them, and when they end. What the store has of them is in a
 // record for each owner (loginRecord.ts). A login or token counts only while its user is there, is the one that it was
 // made for, and is enabled: that is looked up at each request, so nothing has to be told when a user changes.
+import { defined } from "../../model/defined.ts";
 import { Fault } from "../../model/fault.ts";
 import type { LoggedIn, LoginRequest, PasswordRequest, TokenMade, TokenRequest, WhoAmI } from "../../model/login.ts";
 import type { Vouched } from "../../model/oidc.ts";
@@ -69,7 +70,9 @@ export class Logins {
   }
 
   /** What the value proves; undefined for one that is not known, a Fault for one that has ended. */
-  find(value: string): { readonly identity: Identity; readonly credential: Credential } | undefined {
+  find(
+    value: string,
+  ): { readonly identity: Identity; readonly uid?: string; readonly credential: Credential } | undefined {
     const known = this.#known.get(digestOf(value));
     if (known === undefined) return undefined;
     const { owner, credential } = known;
@@ -80,7 +83,8 @@ export class Logins {
       throw new Fault("token-wrong", { what: `the ${kind} "${name}" is not valid`, why, fix });
     }
     if (owner === undefined) return { identity: { role: "admin" }, credential };
-    return { identity: { role: "user", user: owner, ...(isNarrowed(narrowing) ? { narrowing } : {}) }, credential };
+    const identity = { role: "user", user: owner, ...(isNarrowed(narrowing) ? { narrowing } : {}) } as const;
+    return { identity, ...defined({ uid: known.uid }), credential };
   }
 
   /** A login for the password. Unknown users get the same answer as a wrong password, as late. */
@@ -177,7 +181,12 @@ export class Logins {
     const nowMs = this.#parts.clock.nowMs();
     const id = digestOf(this.#parts.random()).slice(0, 8);
     const { made, value } = this.#made("login", `login-${id}`, nowMs + (this.#parts.loginMs ?? LOGIN_MS));
-    const how = { caller, owner: user, verb: "login", name: made.name };
+    const how = {
+      caller: { ...caller, ...defined({ uid: this.#uidOf(user) }) },
+      owner: user,
+      verb: "login",
+      name: made.name,
+    };
     await this.#change(how, (record) => withCredential(change(record, nowMs), made, nowMs));
     return { token: value, user, name: made.name, expiresMs: made.expiresMs };
   }

@@ -1,6 +1,6 @@
 // How far the endpoints of a network are with its latest change, by what their hosts have reported.
 import type { NetworkProgress, ProgressState } from "../../model/progress.ts";
-import type { Network } from "../../model/resource.ts";
+import type { Endpoint, Network } from "../../model/resource.ts";
 import type { HostStatus } from "../../model/status.ts";
 import type { View } from "../state/view.ts";
 import type { Reports } from "./reports.ts";
@@ -8,13 +8,20 @@ import type { Reports } from "./reports.ts";
 type HostProgress = NetworkProgress["hosts"][number];
 type Heard = Pick<Reports, "latest" | "liveness">;
 
-/** Undefined if there is no such network. */
-export function networkProgress(view: View, reports: Heard, name: string): NetworkProgress | undefined {
+/** Of these endpoints; undefined if there is no such network. */
+export function networkProgress(
+  view: View,
+  reports: Heard,
+  name: string,
+  isMeant: (endpoint: Endpoint) => boolean = () => true,
+): NetworkProgress | undefined {
   const network = view.network.get(name);
   if (network === undefined) return undefined;
   const revision = Math.max(network.revision, view.vrf.get(network.spec.vrf)?.revision ?? 0);
   const byHost = new Map<string, string[]>();
-  for (const { name: endpoint, spec } of view.networks.get(name)?.endpoints.values() ?? []) {
+  for (const each of view.networks.get(name)?.endpoints.values() ?? []) {
+    if (!isMeant(each)) continue;
+    const { name: endpoint, spec } = each;
     const names = byHost.get(spec.host);
     if (names === undefined) byHost.set(spec.host, [endpoint]);
     else names.push(endpoint);

@@ -8,9 +8,18 @@ import type { Commit, Store } from "../../../src/store/store.ts";
 /** A lease that begins, of an endpoint by this name; or one that ends. */
 export function leasing(network: string, address: string, atMs: number, owner?: string): LeaseEvent {
   if (owner === undefined) return { network, address, atMs };
-  const begins = { endpoint: `${owner}.eth0`, owner, ifname: "eth0", host: "h1", mac: "02:00:0a:00:00:01" };
+  const begins = {
+    endpoint: `${owner}.eth0`,
+    owner,
+    ifname: "eth0",
+    host: "h1",
+    mac: "02:00:0a:00:00:01",
+    ...uidsOf(network, owner),
+  };
   return { network, address, atMs, begins };
 }
+
+const uidsOf = (network: string, owner: string) => ({ networkUid: `of ${network}`, endpointUid: `of ${owner}` });
 
 async function told(store: Store, ...leases: LeaseEvent[]): Promise<unknown> {
   return store.commit([{ changes: [{ put: host("h1") }], preconditions: [], audit: entry(), leases }]);
@@ -21,6 +30,7 @@ type More = {
   readonly sinceMs?: number;
   readonly beforeMs?: number;
   readonly limit?: number;
+  readonly uids?: readonly string[];
 };
 async function who(store: Store, address: string, more: More = {}): Promise<string[]> {
   return (await store.leases({ address, limit: 100, ...more })).map(
@@ -52,6 +62,13 @@ function answerContract(open: OpenStore): void {
     await told(store, leasing("blue", "10.0.0.1", 30, "b"));
     assert.deepEqual(await who(store, "10.0.0.1"), ["b in blue 30-", "x in red 12-", "a in blue 10-20"]);
     assert.deepEqual(await who(store, "10.0.0.1", { network: "blue", limit: 1 }), ["b in blue 30-"]);
+    assert.deepEqual(await who(store, "10.0.0.1", { uids: ["of red", "of a"] }), ["x in red 12-", "a in blue 10-20"]);
+    assert.deepEqual(await who(store, "10.0.0.1", { uids: [] }), []);
+    const [record] = await store.leases({ address: "10.0.0.1", limit: 1 });
+    assert.deepEqual(
+      Object.keys(record ?? {}).filter((field) => field.endsWith("Uid")),
+      [],
+    );
     for (const [atMs, expected] of [
       [9, []],
       [10, ["a in blue 10-20"]],
@@ -71,8 +88,9 @@ function answerContract(open: OpenStore): void {
     assert.deepEqual(await during(20, 30), []);
     assert.deepEqual(await during(19, 31), ["b in blue 30-", "a in blue 10-20"]);
     const [first] = await store.leases({ address: "10.0.0.1", network: "red", limit: 9 });
+    const { networkUid: _, endpointUid: __, ...begins } = leasing("red", "10.0.0.1", 12, "x").begins ?? assert.fail();
     assert.deepEqual(first, {
-      ...leasing("red", "10.0.0.1", 12, "x").begins,
+      ...begins,
       network: "red",
       address: "10.0.0.1",
       fromMs: 12,

@@ -122,7 +122,7 @@ test("filters and pages", async () => {
   const refused = new Fault("forbidden", { what: "no", fix: "ask" });
   for (const who of ["user/ann", "user/annabel"]) control.audit.refused({ who, ...by }, { verb: "put" }, refused);
   assert.deepEqual((await records(api, "user=ann")).map(brief), ["user/ann put  forbidden -"]);
-  const own = await control.audit.list({ only: "user/ann", order: "newest", limit: 9, isFull: true });
+  const own = await control.audit.list({ only: { who: "user/ann" }, order: "newest", limit: 9, isFull: true });
   assert.deepEqual(own.items.map(brief), ["user/ann put  forbidden -"]);
   isProblem(await ask("GET", "/v1/audit?order=up"), "request-invalid", /newest or oldest/);
 });

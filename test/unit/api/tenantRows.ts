@@ -223,6 +223,9 @@ export const ROWS: Readonly<Record<string, (kind: string) => readonly Row[]>> = 
   ],
   "POST /v1/hosts/{name}/reclaim": () => [{ name: X }, { name: X, query: "?force=true&dryRun=true" }],
   "PUT /v1/hosts/{name}/report": () => [{ name: X, body: {} }],
+  "GET /v1/jointokens": () => [{}],
+  "POST /v1/jointokens": () => [{ body: { name: X } }, { body: { name: "anew", hosts: [X] } }],
+  "DELETE /v1/jointokens/{name}": () => [{ name: X }, { name: "default" }],
   "POST /v1/hosts/preflight": () => [{ body: { hosts: [X] } }],
   "POST /v1/hosts/{name}/set": () => [
     { name: X, body: { labels: { a: "b" } } },

@@ -173,6 +173,7 @@ describe("a store that is opened again", () => {
     const db = new DatabaseSync(path);
     db.exec("DROP TABLE audit; DROP TABLE audit_anchor");
     for (const column of ["seq", "length", "hash"]) db.exec(`ALTER TABLE meta DROP COLUMN audit_${column}`);
+    for (const column of ["network", "endpoint"]) db.exec(`ALTER TABLE lease DROP COLUMN ${column}_uid`);
     db.exec("PRAGMA user_version = 2");
     db.close();
     for (let start = 0; start < 2; start++) {

@@ -59,8 +59,10 @@ test("the password makes a login, which says who asks until it expires", async (
   const { control, login, time } = await withAlice();
   const { token, user, name, expiresMs } = await login();
   assert.deepEqual([user, expiresMs], ["alice", time.now + 12 * HOUR]);
+  const uid = (await control.find("user", "alice", { role: "admin" }))?.uid;
   assert.deepEqual(control.caller(token, "10.0.0.1"), {
     identity: { role: "user", user: "alice" },
+    uid,
     credential: `login ${name}`,
     from: "10.0.0.1",
   });
