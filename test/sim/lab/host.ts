@@ -40,6 +40,8 @@ export type Host = {
   readonly log: string[];
   /** Why its agent has given up, if it has: the server said no to it. */
   ended: unknown;
+  /** Why the server refused to let it join, the last time. */
+  refused?: unknown;
   /** Undefined while the agent is dead. */
   running:
     | {

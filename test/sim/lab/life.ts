@@ -70,7 +70,8 @@ export class Life {
     this.#endCopy();
     await this.#world.heal();
     for (const host of this.#world.hosts.values()) {
-      const refused = host.ended ?? host.running?.mirror.problem;
+      const refused = host.ended ?? host.running?.mirror.problem ?? host.refused;
+      // It waits for another token, which somebody brings.
       if (refused instanceof Fault && refused.reason === "token-wrong") this.#world.joinAnew(host);
       assert.equal(host.ended, undefined, this.#label);
     }

@@ -20,7 +20,7 @@ export type Wire = {
   readonly tls?: TlsServer | undefined;
 };
 /** A host, as far as its line goes. */
-export type Party = Pick<Host, "name" | "credential" | "proposal" | "isCut" | "heardAtMs"> & {
+export type Party = Pick<Host, "name" | "credential" | "proposal" | "isCut" | "heardAtMs" | "refused"> & {
   readonly line?: TlsLine | undefined;
 };
 
@@ -56,7 +56,12 @@ export function lineOf(wire: Wire, host: Party): Transport {
       const joined = await ask(async (control) => {
         if (line !== undefined && wire.tls !== undefined)
           return { ...(await line.join(wire.tls, copy(claim), proof ?? "token")), ...heardBy(control) };
-        const { token: certificate, ...rest } = await control.join(copy(claim), host.credential, proposedBy(host));
+        const asked = control.join(copy(claim), host.credential, proposedBy(host));
+        host.refused = await asked.then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        const { token: certificate, ...rest } = await asked;
         return { ...rest, certificate, ...heardBy(control) };
       }, proof);
       line?.joined(joined);
