@@ -66,11 +66,11 @@ export class Needs {
     this.rightTo(right, resource);
   }
 
-  rightTo(right: Right, resource: Resource): void {
+  rightTo(right: Right, resource: Resource, field?: string): void {
     const { principal } = this;
     if (principal !== undefined && !hasRight(principal, right, resource)) {
       if (!this.isKnown(resource)) throw new refusal.Unseen(resource);
-      throw refusal.rightMissing(principal.user, right, resource);
+      throw refusal.rightMissing(principal.user, right, resource, field);
     }
     if (isLocked(resource, right)) throw refusal.lockedFault(resource);
   }
@@ -163,7 +163,7 @@ export class Needs {
       if (level === "cluster") this.#reaching(field, step);
       if (level === "restricted" && this.principal !== undefined && !clusterRights(this.principal, "admin", []))
         throw refusal.restricted(this.user, field);
-      if (level === "admin" && step.target !== undefined) this.rightTo("admin", step.target);
+      if (level === "admin" && step.target !== undefined) this.rightTo("admin", step.target, field);
     }
   }
 

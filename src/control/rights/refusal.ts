@@ -7,14 +7,15 @@ import { partsOf } from "../state/view.ts";
 import type { Identity } from "../write.ts";
 
 /** For a resource that the user may see, or that it has another right to. */
-export function rightMissing(user: string, right: Right, resource: Resource): Fault {
+/** `field`: what it is needed for, if that is one of the resource's. */
+export function rightMissing(user: string, right: Right, resource: Resource, field?: string): Fault {
   const { kind, name, access } = resource;
   const giver = giverOf(user, resource);
   const byMode = access === undefined ? "" : `, or weft ${nounOf(kind)} chmod by who manages it`;
   return new Fault("forbidden", {
     what: `user "${user}" may not ${right} ${calledOf(kind)} "${name}"`,
-    where: `${kind}/${name}`,
-    why: `the right ${right} is missing`,
+    where: field === undefined ? `${kind}/${name}` : `spec.${field}`,
+    why: `the right ${right} is missing${field === undefined ? "" : `, which it takes to change "${field}"`}`,
     fix: `ask ${giver} for it: an ACL rule gives it${byMode}`,
   });
 }

@@ -1,6 +1,7 @@
 // For tests of rights: users and groups, and a cluster to try them on.
 import assert from "node:assert/strict";
 import { Fault } from "../../../../src/model/fault.ts";
+import { DIRECTIONS } from "../../../../src/model/qos.ts";
 import type { Control } from "../../../../src/control/control.ts";
 import type { Caller, Viewer, Write } from "../../../../src/control/write.ts";
 import { type Lab, openLab, v4 } from "../lab.ts";
@@ -56,7 +57,7 @@ export async function cluster(give: Give = [], mode?: string): Promise<Lab> {
   await put("pool", "p", { globalSubnets: [{ cidr: "10.9.<id>.0/24" }] });
   await lab.put("blue", { ...v4("10.7.0.0/24"), ranges: RANGES, vrf: "v" });
   await lab.put("green", v4("10.8.0.0/24"));
-  await lab.join(1);
+  await lab.join(1, { shaping: DIRECTIONS });
   await lab.attach("blue", "h1", "web");
   await lab.control.write({ verb: "reserve", network: "blue", request: { name: "piece", size: 4 } });
   for (const [i, [rights, kinds, name]] of give.entries())
