@@ -23,7 +23,7 @@ test("every command of weft that a page names exists, with its options", async (
 });
 
 /** Lists of what is no resource, and has no labels. */
-const WITHOUT_LABELS = ["audit list", "context list", "token list"];
+const WITHOUT_LABELS = ["audit list", "context list", "host token list", "token list"];
 
 test("every list of resources takes a selector of labels", async () => {
   const lists: string[] = [];

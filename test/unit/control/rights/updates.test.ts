@@ -106,7 +106,7 @@ test("limits that an endpoint has of its own stay when those of its network chan
   assert.deepEqual(endpoint?.spec.qos, own);
 });
 
-test("a range that is written without its gateway has none any more, and a put without ranges has no ranges", async () => {
+test("a range that is written without its gateway has none any more", async () => {
   const lab = await blue();
   await lab.control.write((await blueWith(lab, inFirst({ gateway: "10.7.0.9" }))) as never);
   await lab.control.write((await blueWith(lab, inFirst({}))) as never);
@@ -136,7 +136,7 @@ test("what is no field is refused by its name, and a spec without what a network
     );
 });
 
-test("failed and outdated endpoints show until their hosts report, and who manages the network tries again", async () => {
+test("failed and outdated endpoints show until hosts report, and who manages the network tries again", async () => {
   const lab = await blue();
   await says(lab);
   await lab.control.writeAs(callerOf("ann"), (await blueWith(lab, { dns: ["10.7.0.2"] })) as never);
