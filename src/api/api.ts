@@ -9,6 +9,7 @@ import type { Clock } from "../model/clock.ts";
 import { defined } from "../model/defined.ts";
 import type { OidcLogin } from "../model/oidc.ts";
 import { Fault, problemOf } from "../model/fault.ts";
+import { Bodies } from "./bodies.ts";
 import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
@@ -44,6 +45,8 @@ export type ApiOptions = {
   readonly oidc?: OidcLogin | undefined;
   /** Called with every internal error, because the answer does not show it. */
   readonly onError?: (error: unknown) => void;
+  /** The time for a request's body to come; a minute by default. */
+  readonly bodyMs?: number;
   /** Makes the listening server; by default one without TLS. */
   readonly listener?: (handler: RequestListener) => Server;
   /** The certificate that came with a request; by default that of its connection. */
@@ -68,8 +71,8 @@ const ROUTES = [
   oidcRoutes,
 ] as const;
 
-/** Largest request: an apply of several thousand networks. */
-const BODY_LIMIT = 16 * 1024 * 1024;
+/** Largest request, where a route does not say another. */
+const BODY_LIMIT = 1024 * 1024;
 
 /** How long a reader has to read the rest before the server closes. */
 const LEAVE_MS = 2_000;
@@ -86,6 +89,9 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
     frameworkErrors: (error, _, reply) => sendProblem(reply, faultOfFramework(error), options),
   });
   const watches = new Watches(options.clock);
+  const bodies = new Bodies(options.clock, options.bodyMs);
+  app.addHook("onResponse", async ({ raw }) => bodies.done(raw));
+  app.addHook("onRequestAbort", async ({ raw }) => bodies.done(raw));
   const { version, oidc } = options;
   const parts = { control, watches, metrics: options.metrics ?? createMetrics(), version, oidc };
   const claims = new ClaimLines(control, (error) => options.onError?.(error));
@@ -94,11 +100,11 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_, body, done) => done(null, body));
   const gate = gateOf(control, options);
-  for (const route of routes) if (route.isOpenEnded === undefined) register(app, control, gate, route);
+  for (const route of routes) if (route.isOpenEnded === undefined) register(app, { control, gate, bodies }, route);
   void app.register((scope, _, done) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("*", (__, ___, parsed) => parsed(null));
-    for (const route of routes) if (route.isOpenEnded === true) register(scope, control, gate, route);
+    for (const route of routes) if (route.isOpenEnded === true) register(scope, { control, gate, bodies }, route);
     done();
   });
   app.setErrorHandler((error, _, reply) => sendProblem(reply, faultOfFramework(error), options));
@@ -109,6 +115,7 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   const closed = new AbortController();
   app.addHook("preClose", async () => {
     watches.close();
+    bodies.close();
     claims.close();
     // By then a client that reads has had the end; one that does not read never would.
     void options.clock.sleep(LEAVE_MS, closed.signal).then(() => app.server.closeAllConnections());
@@ -145,7 +152,9 @@ function gateOf(control: Control, { clock, certificateOf: of, isLocal }: ApiOpti
   };
 }
 
-function register(app: FastifyInstance, control: Control, gate: Gate, route: Route): void {
+type Registered = { readonly control: Control; readonly gate: Gate; readonly bodies: Bodies };
+
+function register(app: FastifyInstance, { control, gate, bodies }: Registered, route: Route): void {
   // Identified before the body is read, so that a client without a token cannot send megabytes.
   const callers = new WeakMap<FastifyRequest, Caller>();
   app.route({
@@ -154,6 +163,11 @@ function register(app: FastifyInstance, control: Control, gate: Gate, route: Rou
     ...(route.bodyLimit === undefined ? {} : { bodyLimit: route.bodyLimit }),
     onRequest: (request, _, done) => {
       if (route.access !== "open") callers.set(request, proved(control, gate(request), route));
+      if (route.isOpenEnded === undefined && route.method !== "GET") bodies.expect(request.raw);
+      done();
+    },
+    preHandler: ({ raw }, _, done) => {
+      bodies.done(raw);
       done();
     },
     handler: async (request, reply) => {

@@ -64,7 +64,7 @@ type Described = {
   readonly query?: Readonly<Record<string, string>> | "any";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: SchemaName;
-  /** Largest body, where it is less than for others: it is refused before it is read. */
+  /** Largest body, where it is not that of others: it is refused before it is read. */
   readonly bodyLimit?: number;
   /** The body is not waited for: what answers reads it as it comes. */
   readonly isOpenEnded?: true;
@@ -74,6 +74,11 @@ type Described = {
 type Handled = { readonly handle: (call: Call) => Answer | Promise<Answer> };
 /** The call is one write; what is answered about its outcome is what `answers` names. */
 type Written = { readonly write: (call: Call) => Parameters<Control["write"]>[0] };
+
+/** Bodies of one resource with its lists, or of what a host says of itself. */
+export const LARGE_BODY = 4 * 1024 * 1024;
+/** Bodies of several thousand things. */
+export const HUGE_BODY = 16 * 1024 * 1024;
 
 /** Of writes that take along what stands in the way. */
 export const FORCE = { force: "true: also what stands in the way." };

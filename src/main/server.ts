@@ -19,6 +19,7 @@ import { groupBaseOf } from "../model/multicast.ts";
 import type { OidcLogin } from "../model/oidc.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { AUDIT_SETTINGS, auditBoundsFrom, keepAuditOn } from "./audit.ts";
+import { CONNECTION_BOUNDS, timesOf } from "./connections.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { type GivenFiles, TlsListener, lifeFrom } from "./tlsListener.ts";
@@ -164,8 +165,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** The same API on a unix socket that only root may open. A socket on which no process answers is left from a crash. */
 async function listenLocally(path: string, handler: RequestListener): Promise<Server> {
   await makeWay(path, "server");
-  // A claims request does not end, so there is no time limit.
-  const server = createServer({ requestTimeout: 0 }, handler);
+  const server = createServer(timesOf(CONNECTION_BOUNDS), handler);
   await listenPrivately(server, path).catch(cannotListen(path));
   return server;
 }

@@ -11,6 +11,7 @@ import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import { certificatesIn, SERVER_NAME, TLS_VERSION } from "../tls/names.ts";
 import { ServerCertificate } from "./serverCertificate.ts";
+import { CONNECTION_BOUNDS, type ConnectionBounds, boundConnections, timesOf } from "./connections.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Files of a certificate with its chain, and of its key. */
@@ -20,6 +21,7 @@ type Options = Pick<Surroundings, "clock" | "log"> & {
   /** The address to listen on: people who use it find it in the certificate. */
   readonly address: string;
   readonly given?: GivenFiles;
+  readonly bounds?: ConnectionBounds;
   readonly files: Pick<Files, "read">;
 };
 
@@ -50,17 +52,18 @@ export class TlsListener {
 
   /** For the API's `listener`. Every client is let in here: what a certificate is worth is judged at each request. */
   readonly serve = (handler: RequestListener): Server => {
+    const bounds = this.#options.bounds ?? CONNECTION_BOUNDS;
     const server = createServer(
       {
         ...this.#context(),
         requestCert: true,
         rejectUnauthorized: false,
-        // A claims request does not end.
-        requestTimeout: 0,
+        ...timesOf(bounds),
         SNICallback: (name, done) => done(null, name === SERVER_NAME ? undefined : this.#given?.context),
       },
       handler,
     );
+    boundConnections(server, bounds, (origin) => this.#options.log("too many connections", { origin }));
     this.#server = server;
     return server;
   };

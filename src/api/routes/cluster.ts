@@ -2,7 +2,7 @@
 import { Fault } from "../../model/fault.ts";
 import { parseApply } from "../../model/parse.ts";
 import type { ChangeSet, Position } from "../../model/resource.ts";
-import { type Call, type Parts, type Route, jsonOf, numberIn, viewerOf } from "../route.ts";
+import { type Call, type Parts, type Route, jsonOf, numberIn, viewerOf, HUGE_BODY } from "../route.ts";
 
 const HISTORY = {
   "Weft-History": "Of hosts, `history@revision`: what they have followed; 409 if this server never had it.",
@@ -74,6 +74,7 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       summary: "Puts networks, VRFs, pools and groups, deletes networks not listed: all in one commit or nothing.",
       access: "user",
       body: "ApplyRequest",
+      bodyLimit: HUGE_BODY,
       answers: { 200: "Applied" },
       async handle(call) {
         const { resources, pruneVrf, dryRun } = parseApply(jsonOf(call));

@@ -6,7 +6,18 @@ import type { HostClaim } from "../../model/input.ts";
 import { parseGroupCommit, parseHostSettings, parseJoin, parsePreflight, parseReport } from "../../model/parse.ts";
 import { credentialOfKey } from "../../control/hosts/credentials.ts";
 import { credentialOf } from "../shown.ts";
-import { type Call, FORCE, MATCH, type Parts, type Route, flagIn, hostOnly, jsonOf, matchOf } from "../route.ts";
+import {
+  type Call,
+  FORCE,
+  MATCH,
+  type Parts,
+  type Route,
+  flagIn,
+  hostOnly,
+  jsonOf,
+  matchOf,
+  LARGE_BODY,
+} from "../route.ts";
 
 export function hostRoutes({ control }: Parts): Route[] {
   return [
@@ -18,6 +29,7 @@ export function hostRoutes({ control }: Parts): Route[] {
         "Claims a host's name with a join token, or confirms it with the host's certificate; gives the next one.",
       access: "any",
       body: "JoinRequest",
+      bodyLimit: LARGE_BODY,
       answers: { 200: "Joined" },
       async handle(call) {
         const { claim, csr } = parseJoin(call.name, jsonOf(call));
@@ -54,6 +66,7 @@ export function hostRoutes({ control }: Parts): Route[] {
       summary: "What a host has reached.",
       access: "viewer",
       body: "HostReport",
+      bodyLimit: LARGE_BODY,
       answers: { 200: "Heard" },
       async handle(call) {
         hostOnly(call);

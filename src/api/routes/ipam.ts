@@ -3,7 +3,7 @@
 import { quotasFor } from "../../control/admit/quotas.ts";
 import { selectedIn } from "../../control/select/selected.ts";
 import { parseCheck, parseInventory, parseSelect } from "../../model/parse.ts";
-import { MATCH, type Parts, type Route, hostOnly, jsonOf, matchOf, missing, viewerOf } from "../route.ts";
+import { MATCH, type Parts, type Route, hostOnly, jsonOf, matchOf, missing, viewerOf, HUGE_BODY } from "../route.ts";
 
 export function ipamRoutes({ control }: Parts): Route[] {
   return [
@@ -55,6 +55,7 @@ export function ipamRoutes({ control }: Parts): Route[] {
       summary: "A host's answer to a question that its watch brought.",
       access: "viewer",
       body: "InventoryAnswer",
+      bodyLimit: HUGE_BODY,
       answers: { 200: "Done" },
       handle(call) {
         hostOnly(call);

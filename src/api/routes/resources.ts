@@ -26,6 +26,7 @@ import {
   missing,
   viewerOf,
   withEtag,
+  LARGE_BODY,
 } from "../route.ts";
 
 export function resourceRoutes(parts: Parts): Route[] {
@@ -88,6 +89,7 @@ function putRoute(kind: WritableKind): Route {
     query: force === undefined ? {} : { force },
     headers: { ...MATCH, "If-None-Match": "*: only if there is none." },
     body: `${type}Put`,
+    bodyLimit: LARGE_BODY,
     answers: { 200: type, 201: type },
     write(call) {
       // The input is the kind's.
