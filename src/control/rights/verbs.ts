@@ -230,22 +230,29 @@ function joinNetwork(needs: Needs, { claim: { network: name, workload, user: giv
   const user = given ?? principal?.user;
   const network = get(view, "network", name);
   if (user === undefined || network === undefined || get(view, "user", user) === undefined) return;
+  managesWorkload(needs, { network: name, workload, user });
   if (user !== principal?.user && !hasRight(principalOf(view, { user }), "use", network))
     throw rightMissing(user, "use", network);
-  if (principal !== undefined) managesWorkload(needs, { network: name, workload, user });
 }
 
-/** Manage of all instances; of others' there is one at least. */
+/** Manage of all instances; of another's there is one at least. Who may not is told nothing of them. */
 function managesWorkload(needs: Needs, { network, workload, user }: Membership["spec"]): void {
   const { principal, view } = needs;
   if (principal === undefined) return;
   const instances = listOf(view, "endpoint").filter(
     ({ spec, access }) => spec.workload === workload && access?.owner === user,
   );
+  const isOwn = user === principal.user;
+  const isManaged = instances.every((instance) => needs.either("manage", [instance]));
+  if (!isOwn && (instances.length === 0 || !isManaged))
+    needs.never(
+      `let workload "${workload}" of ${user === undefined ? "no user" : `user "${user}"`} join or leave`,
+      WHO,
+    );
   for (const instance of instances) needs.rightTo("manage", instance);
-  const isOwn = user === principal.user && lets(principal.narrowing, "manage", network);
-  if (instances.length === 0 && !isOwn) needs.never(`let workload "${workload}" join or leave`, "who manages it");
+  if (isOwn && !lets(principal.narrowing, "manage", network)) needs.never("let workloads join or leave", WHO);
 }
+const WHO = "who manages the workload";
 
 /** Either side ends it: who manages the network, or the workload. */
 function leave(needs: Needs, name: string): void {

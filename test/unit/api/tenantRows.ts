@@ -240,6 +240,7 @@ export const ROWS: Readonly<Record<string, (kind: string) => readonly Row[]>> = 
       { query: `?address=${address}&network=${X}&at=1000000` },
     ]),
   "POST /v1/memberships": () => [
+    { body: { network: "anns", workload: "annw", user: X } },
     { body: { network: X, workload: "annw" } },
     { body: { network: "anns", workload: X } },
     { body: { network: `${X}-b`, workload: X } },
