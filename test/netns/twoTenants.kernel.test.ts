@@ -1,13 +1,34 @@
 // Two tenants who know nothing but a name: each makes a network from the template private-ipv4. They get the same
 // addresses on the same hosts; each reaches its own and the outside, and nothing of one is seen by the other.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, OUTSIDE, packetsAt, type Workload } from "./lab/cluster.ts";
+import { call, Cluster, OUTSIDE, packetsAt, until, type Workload } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
+import { Interface } from "./lab/interface.ts";
 import { cliOf } from "./lab/weft.ts";
 
 const TENANTS = ["red", "blue"] as const;
 type Tenant = (typeof TENANTS)[number];
+
+/** A broadcast that asks who has `wanted`, with some text behind it. */
+function arpOf(mac: string, address: string, wanted: string, tag: string): Buffer {
+  const macBytes = Buffer.from(mac.replaceAll(":", ""), "hex");
+  const ipBytes = (text: string) => Buffer.from(text.split(".").map(Number));
+  const ethernet = [Buffer.alloc(6, 0xff), macBytes, Buffer.from([0x08, 0x06])];
+  const asks = Buffer.from([0, 1, 8, 0, 6, 4, 0, 1]);
+  return Buffer.concat([
+    ...ethernet,
+    asks,
+    macBytes,
+    ipBytes(address),
+    Buffer.alloc(6),
+    ipBytes(wanted),
+    Buffer.from(tag),
+  ]);
+}
 
 describe("two tenants with networks of private-ipv4", { skip: whyNoKernelTests() ?? false }, () => {
   const cluster = new Cluster(2);
@@ -62,6 +83,104 @@ describe("two tenants with networks of private-ipv4", { skip: whyNoKernelTests()
       assert.equal((await call(as, "GET", `/v1/networks/${other}`)).status, 404);
       assert.equal((await call(as, "DELETE", `/v1/networks/${other}?force=true`)).status, 404);
     }
+  });
+
+  test("the command line of each waits for its own, and shows nothing of the other", async () => {
+    for (const [tenant, other] of [
+      ["red", "blue"],
+      ["blue", "red"],
+    ] as const) {
+      const weft = async (...words: readonly string[]) => {
+        const { code, stdout, stderr } = await cluster.weftBy(tokens.get(tenant) ?? "", ...words);
+        assert.equal(code, 0, `${words.join(" ")}: ${stderr}`);
+        assert.doesNotMatch(stdout + stderr, new RegExp(String.raw`\b${other}\b`), words.join(" "));
+        return stdout;
+      };
+      await weft("template", "instantiate", "private-ipv4", `${tenant}-more`, "--wait=20");
+      await weft("network", "delete", `${tenant}-more`, "--wait=20");
+      assert.match(await weft("status"), /converged at revision \d+ on 2 of 2 hosts/);
+      assert.match(await weft("network", "show", tenant), new RegExp(tenant));
+      assert.match(await weft("lease", "history", "10.64.0.2"), new RegExp(`${tenant}-h`));
+      // What it was refused names what it asked for.
+      assert.match(await weft("audit", "list", "--result", "done"), /instantiate/);
+      await weft("network", "list", "-o", "json");
+      await weft("endpoint", "list", "-o", "json");
+      await weft("ipam", "map", tenant);
+    }
+  });
+
+  test("a watch of one says nothing of what the other does", async () => {
+    const { revision } = await cluster.status();
+    const asked = request({
+      socketPath: cluster.serverSocket,
+      path: `/v1/watch?from=${revision}`,
+      headers: { authorization: `Bearer ${tokens.get("red") ?? ""}` },
+    });
+    asked.on("error", () => undefined);
+    asked.end();
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    let heard = "";
+    response.setEncoding("utf8").on("data", (text: string) => (heard += text));
+    const { endpoint } = await cluster.attach("h1", "blue", "blue-watched");
+    await cluster.api("DELETE", `/v1/endpoints/${endpoint}`);
+    await cluster.attach("h1", "red", "red-watched");
+    await until("its own change", async () => heard.includes("red-watched"));
+    asked.destroy();
+    assert.doesNotMatch(heard, /blue/);
+  });
+
+  test("with equal MACs and addresses, no frame of one reaches the other: to all, ARP, or forged", async () => {
+    const twins = ["02:00:00:00:aa:01", "02:00:00:00:aa:02"].map((mac, i) => ({
+      mac,
+      addresses: [`10.64.0.${100 + i}`],
+    }));
+    const wires = new Map<string, Interface>();
+    for (const tenant of TENANTS)
+      for (const [i, twin] of twins.entries()) {
+        const { netns } = await cluster.attach(`h${i + 1}`, tenant, `${tenant}-twin${i}`, twin);
+        wires.set(`${tenant}${i}`, await Interface.in(netns, "eth0"));
+      }
+    await cluster.converged();
+    const wire = (name: string) => wires.get(name) ?? assert.fail(name);
+    const [a, b] = twins.map(({ mac, addresses }) => ({ mac, address: addresses[0] ?? "" }));
+    assert.ok(a !== undefined && b !== undefined);
+    const ears = await Promise.all(
+      cluster.hosts.flatMap((host) =>
+        TENANTS.map(async (tenant) => ({ tenant, ear: await Interface.in(cluster.vrfNetns(host, tenant)) })),
+      ),
+    );
+    const own = { fromMac: a.mac, toMac: b.mac, from: a.address, to: b.address };
+    for (const [sender, silent] of [
+      ["red", "blue"],
+      ["blue", "red"],
+    ] as const) {
+      const tag = (what: string) => `${sender}-${what}-frame`;
+      const from = wire(`${sender}0`);
+      await until("its own peer gets it", async () => {
+        from.send(frames.udp(own, 53, tag("unicast")));
+        return wire(`${sender}1`).has(tag("unicast"));
+      });
+      from.send(frames.udp({ ...own, toMac: frames.BROADCAST, to: "255.255.255.255" }, 53, tag("broadcast")));
+      from.send(frames.udp({ ...own, fromMac: of(silent, "h1").mac }, 53, tag("mac")));
+      from.send(
+        frames.udp({ ...own, toMac: of(silent, "h2").mac, to: of(silent, "h2").addresses[0] ?? "" }, 53, tag("to")),
+      );
+      from.send(frames.udp({ ...own, from: "10.64.0.1" }, 53, tag("gateway")));
+      from.send(arpOf(a.mac, a.address, "10.64.0.1", tag("arp")));
+      from.send(frames.udp(own, 53, tag("last")));
+      await until("the last arrives", async () => wire(`${sender}1`).has(tag("last")));
+      // What the other sends meanwhile arrives: it hears, and not this.
+      wire(`${silent}0`).send(frames.udp(own, 53, `${silent}-fence-${sender}`));
+      await until("the other's own", async () => wire(`${silent}1`).has(`${silent}-fence-${sender}`));
+      const others = ears.filter(({ tenant }) => tenant === silent).map(({ ear }) => ear);
+      for (const ear of [wire(`${silent}0`), wire(`${silent}1`), ...others])
+        assert.deepEqual(
+          ear.framesWith(`${sender}-`).map((frame) => frame.slice(-40)),
+          [],
+        );
+      assert.ok(!wire(`${sender}1`).has(tag("mac")), "nor does it send as another in its own network");
+    }
+    for (const each of [...wires.values(), ...ears.map(({ ear }) => ear)]) each.close();
   });
 
   test("each pings its own and its gateway; the outside sees the host", async () => {

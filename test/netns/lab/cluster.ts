@@ -248,6 +248,11 @@ export class Cluster extends Layout {
       join(this.folder, "server", "admin.token"),
     );
   }
+  /** The CLI as whom this token is of. */
+  weftBy(token: string, ...args: readonly string[]): Promise<Ran> {
+    const server = `unix:${this.serverSocket}`;
+    return run("env", `WEFT_TOKEN=${token}`, `WEFT_SERVER=${server}`, WEFT, ...args);
+  }
   api(method: string, path: string, body?: unknown): Promise<Answer> {
     return call({ socketPath: this.serverSocket, token: this.token() }, method, path, body);
   }
