@@ -97,7 +97,8 @@ export function jsonOf(call: Call): unknown {
   try {
     return JSON.parse(call.text);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    // Without the piece of the body that the engine shows: it may be of a password.
+    const why = error instanceof Error ? error.message.replace(/, .*is not valid JSON$/s, "") : String(error);
     throw new Fault(
       "request-invalid",
       { what: "body: not JSON", where: errorPosition(call.text), why, fix: "correct the JSON" },

@@ -68,7 +68,16 @@ function typeText(type: string): string {
 
 /** A `request-invalid` Fault about one field. */
 export function invalid(where: string, expected: string, found: unknown, fix: string): Fault {
-  return refused(where, `expected ${expected}, got ${shown(found)}`, fix);
+  return refused(where, `expected ${expected}, got ${maySay(where) ? shown(found) : kindOf(found)}`, fix);
+}
+
+/** Not of what may be a secret: in a field for one, or a whole body that is none of the objects which bodies are. */
+function maySay(where: string): boolean {
+  return !/^$|(?:^|\.)(?:password|current|token|secret|code)$/i.test(where);
+}
+
+function kindOf(value: unknown): string {
+  return typeof value === "string" ? "a text" : typeof value === "number" ? "a number" : shown(value);
 }
 
 function refused(path: string, what: string, fix: string, reason: Reason = "request-invalid"): Fault {

@@ -61,7 +61,7 @@ test("a wrong shape is named by its path", () => {
     [{ spec: { subnets }, name: "x" }, /name: unknown field/, "name"],
     [JSON.parse('{"spec": {"subnets": [], "__proto__": {}}}'), /spec/, ""],
     [[], /body: expected an object, got a list/, "body"],
-    ["x", /body: expected an object, got "x"/, "body"],
+    ["x", /body: expected an object, got a text/, "body"],
     [undefined, /body: expected an object, got nothing/, "body"],
   ];
   for (const [body, text, where] of cases)
