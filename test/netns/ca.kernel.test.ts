@@ -1,11 +1,40 @@
 // The line between agents and server: nothing on it can be read, and a rotation of the CA loses no agent, also with a
 // restart of the server in the middle and a host that was away.
 import assert from "node:assert/strict";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { get } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { BOTH_DATAPATHS, Cluster, call, packetsAt, until } from "./lab/cluster.ts";
 import { chosenVersion, payloadsIn } from "./lab/tcpPayloads.ts";
+
+const HOSTS = ["h1", "h2", "h3", "h4", "h5"];
+
+/** Without their pins: those are no secret. */
+function joinTokensIn(folder: string): readonly string[] {
+  const files = [join(folder, "server", "join.token"), join(folder, "h5.token")];
+  return files.map((file) =>
+    readFileSync(file, "utf8")
+      .trim()
+      .replace(/\.[^.]*$/, ""),
+  );
+}
+
+/** The lines of a key in PEM, without those that every key has. */
+function keyLines(file: string): readonly string[] {
+  const { key } = JSON.parse(readFileSync(file, "utf8")) as { key: string };
+  return key.split("\n").filter((line) => line.length > 32 && !line.startsWith("-----"));
+}
+
+function textOf(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get({ socketPath, path: "/metrics" }, (response) => {
+      assert.equal(response.statusCode, 200);
+      text(response).then(resolve, reject);
+    }).on("error", reject);
+  });
+}
 
 describe("TLS between five hosts and their server", () => {
   const cluster = new Cluster(5, ["--suspect-after", "6s"]);
@@ -55,8 +84,7 @@ describe("TLS between five hosts and their server", () => {
     await cluster.converged();
     const { endpoint } = await cluster.attach("h5", "blue", "web");
     assert.equal(endpoint, "web.eth0");
-    for (const host of ["h1", "h2", "h3", "h4", "h5"])
-      assert.equal((await call(cluster.agentSocket(host), "GET", "/readyz")).status, 200, host);
+    for (const host of HOSTS) assert.equal((await call(cluster.agentSocket(host), "GET", "/readyz")).status, 200, host);
     assert.deepEqual(await uids(), hosts, "the same hosts");
   });
 
@@ -93,5 +121,26 @@ describe("TLS between five hosts and their server", () => {
     });
     await cluster.converged();
     for (const host of ["h4", "h5"]) await cluster.attach(host, "blue", `back-${host}`);
+  });
+
+  test("keys and tokens are in no log, no arguments or environment, and no metric of agents and server", async () => {
+    const secrets = [cluster.token(), ...joinTokensIn(cluster.folder)];
+    for (const host of HOSTS) secrets.push(...keyLines(join(cluster.folder, host, "identity.json")));
+    assert.ok(secrets.length > 2 + HOSTS.length && secrets.every((secret) => secret.length >= 32));
+    const seen: Record<string, string> = { "the server's metrics": await textOf(cluster.serverSocket) };
+    for (const name of ["server", ...HOSTS]) {
+      const pid = cluster.pidOf(name) ?? assert.fail(`${name} is dead`);
+      seen[`the log of ${name}`] = cluster.log(name);
+      for (const file of ["cmdline", "environ"])
+        seen[`${file} of ${name}`] = readFileSync(`/proc/${pid}/${file}`, "utf8");
+    }
+    for (const host of HOSTS) seen[`the metrics of ${host}`] = await textOf(cluster.agentSocket(host));
+    for (const [where, content] of Object.entries(seen)) {
+      assert.ok(content.length > 0, where);
+      assert.ok(!content.includes("PRIVATE KEY") && !secrets.some((secret) => content.includes(secret)), where);
+    }
+    for (const host of HOSTS)
+      for (const file of readdirSync(join(cluster.folder, host)).filter((name) => name.endsWith(".json")))
+        assert.equal(statSync(join(cluster.folder, host, file)).mode & 0o077, 0, `others may read ${file} of ${host}`);
   });
 });
