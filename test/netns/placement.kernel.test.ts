@@ -122,7 +122,7 @@ test("networks do not overlap what a host has itself, and Weft's own there is no
   assert.ok(!(await prefixes()).some((prefix) => prefix.startsWith("10.7.") || prefix.startsWith("fd07:")));
   const words = "network create clash --ipam global --placement host --subnet 172.17.4.0/24";
   const refused = await cluster.weft(...words.split(" "));
-  assert.match(refused.stderr, /172\.17\.4\.0\/24 overlaps 172\.17\..* of host "h1"/);
+  assert.match(refused.stderr, /172\.17\.4\.0\/24 overlaps host "h1" \(172\.17\..*\)/);
 });
 
 test("a bridge of another program keeps its name, and filters of others are told and not changed", async () => {
