@@ -3,8 +3,6 @@
 import type { AgentClient } from "../../client/agent.ts";
 import type { LoginClient } from "../../client/logins.ts";
 import type { ServerClient } from "../../client/server.ts";
-import { Fault } from "../../model/fault.ts";
-import type { ClusterStatus } from "../../model/status.ts";
 import type { Io } from "../io.ts";
 import { type AgentOptions, agentSocket, agentSockets, locateServer, type RemoteOptions } from "./locate.ts";
 
@@ -37,12 +35,4 @@ export async function connectAgents(io: Io, options: AgentOptions): Promise<read
   const { agentClient } = await import("../../client/agent.ts");
   if (sockets.size === 0) return [await connectAgent(io, options)];
   return [...sockets.values()].map(agentClient);
-}
-
-/** What hosts report, as far as the caller may know: users are told only how far their networks are. */
-export function statusSeen(server: ServerClient): Promise<Pick<ClusterStatus, "conditions" | "groups">> {
-  return server.status().catch((error: unknown) => {
-    if (error instanceof Fault && error.reason === "forbidden") return { conditions: [] };
-    throw error;
-  });
 }

@@ -5,7 +5,7 @@ import { DRIVERS, type Driver, OVS_TUNNEL_PORT } from "../../model/driver.ts";
 import type { Change, Conversion } from "../../model/resource.ts";
 import { waitFor as waitForRevision, waitUntil } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
-import { connect, statusSeen, type ServerClient } from "../input/connect.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
 import { forEachName } from "../input/names.ts";
 import { type Texts, wholeNumber, type WriteOptions, withServer, withWait } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
@@ -21,7 +21,7 @@ export function registerConversions(noun: Command, cli: Cli): void {
     columns: async (server) => columnsFor(await waitsOf(server)),
     empty: "No conversions.",
     whole: async (server) => {
-      const { conditions } = await statusSeen(server);
+      const { conditions } = await server.status();
       const byObject = new Map(conditions.filter(isConverting).map((one) => [one.object, one.waitsFor]));
       return (one) => ({ ...one, waitsFor: byObject.get(objectOf(one)) ?? [] });
     },
@@ -46,7 +46,7 @@ const isConverting = ({ reason }: { readonly reason: string }) => reason === "co
 
 /** By name of the conversion: what it waits for, as the server says it. */
 async function waitsOf(server: ServerClient): Promise<ReadonlyMap<string, string>> {
-  const { conditions } = await statusSeen(server);
+  const { conditions } = await server.status();
   return new Map(
     conditions.filter(isConverting).map(({ object, message }) => [object, message.replace(/^.*: phase \w+, /, "")]),
   );

@@ -11,7 +11,7 @@ import type { Cli } from "../context.ts";
 import type { ClusterStatus } from "../../model/status.ts";
 import { deliveryText } from "../host/paths.ts";
 import { limitText, shortLimits } from "../endpoint/limit.ts";
-import { statusSeen, type ServerClient } from "../input/connect.ts";
+import type { ServerClient } from "../input/connect.ts";
 import { count } from "../io.ts";
 import { fields, type Column } from "../output/format.ts";
 import type { Cell } from "../output/table.ts";
@@ -81,11 +81,7 @@ function vniCell(network: Network, vrf: Vrf | undefined, snapshot: Snapshot): st
 
 export async function networkText(cli: Cli, network: Network, server: ServerClient): Promise<string> {
   const { name, spec, revision } = network;
-  const [snapshot, status, progress] = await Promise.all([
-    server.snapshot(),
-    statusSeen(server),
-    server.progress(name),
-  ]);
+  const [snapshot, status, progress] = await Promise.all([server.snapshot(), server.status(), server.progress(name)]);
   const told = status.conditions.filter(({ object }) => object === `network/${name}` || object === `vrf/${spec.vrf}`);
   const vrf = snapshot.vrfs.find((one) => one.name === spec.vrf);
   const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
@@ -159,7 +155,7 @@ function strategyText({ spec }: Network): string | undefined {
 }
 
 /** Between how many pairs of hosts the group is delivered, and those between which it is not. */
-function deliveryFields(name: string, { groups = [] }: Pick<ClusterStatus, "groups">): [string, Cell][] {
+function deliveryFields(name: string, { groups = [] }: ClusterStatus): [string, Cell][] {
   const seen = groups.find(({ network }) => network === name);
   if (seen === undefined) return [];
   const { pairs, proven, unproven } = seen;

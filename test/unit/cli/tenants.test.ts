@@ -40,6 +40,8 @@ test("networks are for the users of a group once a rule says so; who owns one se
   assert.match(stdout, /^Name: +own$[^]*^Gateway: +10\.64\.0\.1, [^]*^Owner: +ann$/m);
   assert.doesNotMatch(stdout, /Condition/);
   await does("ann", "network edit own --description mine --label tier=web --dns 10.64.0.53");
+  await does("ann", "network edit own --description ours --wait");
+  assert.match((await does("ann", "network show own")).stdout, /^Description: +ours$/m);
   await does("ann", "network range add own web --first 10.64.0.10 --size 20");
   await does("ann", "network chmod own um-------");
   await does("ann", "network range remove own web", 5);
