@@ -268,6 +268,7 @@ function attachOne(needs: Needs, { claim, by }: Pick<WriteOf<"attach">, "claim" 
   if (claim.user !== undefined && claim.user !== needs.principal?.user)
     return needs.never(`make an endpoint of user "${claim.user}"`, "this user");
   if (by.role === "user") return needs.never("make an endpoint", "the host that it is on");
+  if (by.role === "host" && by.host !== claim.host) needs.sees("host", claim.host);
   const name = endpointName(claim.owner, claim.ifname);
   const old = get(needs.view, "endpoint", name);
   if (old !== undefined) {

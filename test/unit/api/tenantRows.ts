@@ -81,7 +81,7 @@ const single = (kind: string) => ({ networks: "network", vrfs: "vrf" })[kind] ??
 
 const endpoint = { network: "shared", host: "h1", owner: "anns", ifname: "eth9", netns: "/run/netns/anns" };
 
-const CLAIMS: readonly Row[] = [
+export const CLAIMS: readonly Row[] = [
   { body: { ...endpoint, network: X } },
   { body: { ...endpoint, network: `${X}-r` } },
   { body: { ...endpoint, network: X, addresses: ["10.7.0.9"], range: "a" } },
