@@ -165,7 +165,7 @@ function make(
   const isAlone = spec.vrf === undefined && spec.placement === undefined && spec.reservedFrom === undefined;
   if (isAlone && get(view, "vrf", name) !== undefined)
     throw new Fault("name-taken", {
-      what: `there is a VRF "${name}" already`,
+      what: `there is a VRF of the name "${name}" already`,
       where: "name",
       why: `networks of template "${template.name}" are each in a VRF of their own, which is called like them`,
       fix: "choose another name",
