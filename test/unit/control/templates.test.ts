@@ -53,7 +53,7 @@ test("several are made, or none; their numbers are in order", async () => {
   await put(lab, "one", { network: { subnets, vrf: "n-3" } });
   await isRefused(lab, "overlap", /network "x-1"/, "one").by({ name: "x", count: 2 });
   await lab.control.write({ verb: "put", kind: "vrf", name: "kept", spec: {} });
-  await isRefused(lab, "name-taken", /there is a VRF "kept" already/, "private-ipv4").by({ name: "kept" });
+  await isRefused(lab, "name-taken", /there is a VRF of the name "kept" already/, "private-ipv4").by({ name: "kept" });
   await isRefused(lab, "template-unknown", /no template "gone"/, "gone").by({ name: "a" });
   await isRefused(lab, "name-invalid", /"-" cannot be/, "private-ipv4").by({ name: "-" });
 });
