@@ -166,6 +166,9 @@ export const SCHEMAS = {
         used: strictObject({
           networks: Count,
           reservations: Count,
+          vrfs: Count,
+          securityGroups: Count,
+          templates: Count,
           endpoints: Count,
           leases: Count,
           leasesIn: Type.Array(strictObject({ network: Type.String(), leases: Count })),

@@ -2,16 +2,33 @@
 // shown agree; and what a quota says of it.
 import { formatRate, DIRECTIONS } from "./qos.ts";
 import type { OwnedQuota } from "./quota.ts";
-import type { Endpoint, Network, Resource } from "./resource.ts";
+import type { Endpoint, Kind, Network, Resource } from "./resource.ts";
 
 /** What is counted; of leases in one network, with its name behind. */
 export type Quantity = (typeof QUANTITIES)[number] | `leases in ${string}`;
-const QUANTITIES = ["networks", "reservations", "endpoints", "leases", ...DIRECTIONS, "unlimited"] as const;
+const QUANTITIES = [
+  "networks",
+  "reservations",
+  "vrfs",
+  "securityGroups",
+  "templates",
+  "endpoints",
+  "leases",
+  ...DIRECTIONS,
+  "unlimited",
+] as const;
+const ALONE: Readonly<Partial<Record<Kind, Quantity>>> = {
+  vrf: "vrfs",
+  securitygroup: "securityGroups",
+  template: "templates",
+};
 
 /** How much of what a resource is. */
 export function amountsOf(resource: Resource): readonly (readonly [Quantity, number])[] {
   if (resource.kind === "network") return networkAmounts(resource);
-  return resource.kind === "endpoint" ? endpointAmounts(resource) : [];
+  if (resource.kind === "endpoint") return endpointAmounts(resource);
+  const alone = ALONE[resource.kind];
+  return alone === undefined ? [] : [[alone, 1]];
 }
 
 function networkAmounts({ spec }: Network): readonly (readonly [Quantity, number])[] {
@@ -63,6 +80,8 @@ const UNLIMITED = ["unlimited", 0] as const;
 /** `5 networks`, `100 Mbit/s inbound`. */
 export function amountText(quantity: Quantity, amount: number): string {
   if (quantity === "inbound" || quantity === "outbound") return `${formatRate(amount)} ${quantity}`;
+  if (quantity === "vrfs") return `${amount} ${amount === 1 ? "VRF" : "VRFs"}`;
+  if (quantity === "securityGroups") return `${amount} security group${amount === 1 ? "" : "s"}`;
   const word = quantity.startsWith("leases in ") ? quantity.replace("in ", 'in network "') : quantity;
   return `${amount} ${amount === 1 ? word.replace(/s( |$)/, "$1") : word}${word === quantity ? "" : '"'}`;
 }

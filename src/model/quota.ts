@@ -10,6 +10,9 @@ export const OwnedQuota = strictObject(
   {
     networks: Most,
     reservations: Most,
+    vrfs: Most,
+    securityGroups: Most,
+    templates: Most,
     endpoints: Most,
     leases: optional(
       Type.Integer({ minimum: 0, description: "In all networks: endpoints, and what reservations have." }),
@@ -29,6 +32,16 @@ export const OwnedQuota = strictObject(
       }),
     ),
   },
-  "What it may own at most. Lowering it takes nothing away; it stops growth.",
+  "What it may own at most. What is left out has no limit, but for users the server's own. Lowering it takes nothing " +
+    "away; it stops growth.",
 );
 export type OwnedQuota = Value<typeof OwnedQuota>;
+
+/** What a user may own of things that all share, unless its quota says otherwise: a cluster has 4,095 VRFs. */
+export const USER_QUOTA = {
+  networks: 100,
+  reservations: 1000,
+  vrfs: 100,
+  securityGroups: 500,
+  templates: 100,
+} as const satisfies OwnedQuota;

@@ -21,7 +21,9 @@ import { printList } from "../output/format.ts";
 import { edit, noChange } from "../resource/verbs.ts";
 
 const COUNTS = ["networks", "reservations", "endpoints", "leases"] as const;
-type Flags = Texts<(typeof COUNTS)[number] | "bandwidth"> & Lists<"leasesIn">;
+/** Of these a row is shown only where a quota says something. */
+const SHARED = ["vrfs", "securityGroups", "templates"] as const;
+type Flags = Texts<(typeof COUNTS)[number] | (typeof SHARED)[number] | "bandwidth"> & Lists<"leasesIn">;
 const WHOSE = { user: "user", group: "usergroup" } as const;
 type Whose = keyof typeof WHOSE;
 
@@ -33,6 +35,9 @@ export function register(noun: Command, cli: Cli): void {
     .description("Set what a user or group of users may own at most. What is owned already stays.")
     .option("--networks <n>", "networks, without reservations, or none: no limit")
     .option("--reservations <n>", "reservations, or none")
+    .option("--vrfs <n>", "routing domains, or none")
+    .option("--security-groups <n>", "security groups, or none")
+    .option("--templates <n>", "templates, or none")
     .option("--endpoints <n>", "endpoints, or none")
     .option("--leases <n>", "leases in all networks together, or none")
     .option("--leases-in <network=n>", "leases in one network, or NETWORK=none; repeatable", repeated)
@@ -50,7 +55,18 @@ export function register(noun: Command, cli: Cli): void {
 async function setQuota(cli: Cli, whose: string, name: string, options: Flags & WriteOptions): Promise<void> {
   const given = wordOf(whose, "<whose>", "a user or a group", Object.keys(WHOSE) as Whose[]) ?? "user";
   const { networks, reservations, endpoints, leases, leasesIn, bandwidth } = options;
-  if ((networks ?? reservations ?? endpoints ?? leases ?? leasesIn ?? bandwidth) === undefined)
+  const { vrfs, securityGroups, templates } = options;
+  if (
+    (vrfs ??
+      securityGroups ??
+      templates ??
+      networks ??
+      reservations ??
+      endpoints ??
+      leases ??
+      leasesIn ??
+      bandwidth) === undefined
+  )
     throw noChange("quota", "set");
   await edit(cli, options, {
     kind: WHOSE[given],
@@ -62,7 +78,10 @@ async function setQuota(cli: Cli, whose: string, name: string, options: Flags & 
 }
 
 function changed(before: OwnedQuota, flags: Flags): OwnedQuota {
-  const counts = COUNTS.map((field) => [field, numberOr(flags[field], `--${field}`, before[field])]);
+  const counts = [...COUNTS, ...SHARED].map((field) => {
+    const option = field === "securityGroups" ? "security-groups" : field;
+    return [field, numberOr(flags[field], `--${option}`, before[field])];
+  });
   const { bandwidth = before.bandwidth?.toString() } = flags;
   const named = (flags.leasesIn ?? []).map(leasesInOf);
   const kept = (before.leasesIn ?? []).filter((one) => !named.some(({ network }) => network === one.network));
@@ -124,6 +143,7 @@ function rowsOf({ kind, name, quota, used }: Shown): Row[] {
     list.find((one) => one.network === network)?.leases;
   return [
     ...COUNTS.map((field) => row(field, used[field], quota[field])),
+    ...SHARED.filter((field) => quota[field] !== undefined).map((field) => row(field, used[field], quota[field])),
     ...[...networks].sort().map((network) => {
       return row(`leases in ${network}`, inNetwork(used.leasesIn, network) ?? 0, inNetwork(quota.leasesIn, network));
     }),

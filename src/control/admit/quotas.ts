@@ -2,7 +2,7 @@
 // of write made it. What is owned already stays.
 import { Fault } from "../../model/fault.ts";
 import { type Quantity, amountText, amountsOf, limitsOf, subjectsOf } from "../../model/owning.ts";
-import type { OwnedQuota } from "../../model/quota.ts";
+import { type OwnedQuota, USER_QUOTA } from "../../model/quota.ts";
 import type { Change, Resource } from "../../model/resource.ts";
 import { count } from "../state/networkIndex.ts";
 import { type View, get, getKey } from "../state/view.ts";
@@ -18,12 +18,13 @@ export function isFact(view: View, write: Write): boolean {
 /** Call with the view as it was before the changes. */
 export function checkQuotas(view: View, changes: readonly Change[]): void {
   const quotas = quotasIn(view, changes);
-  if (quotas.size === 0) return;
+  // An attach makes nothing of what users have limits without a quota.
+  if (quotas.size === 0 && !changes.some((change) => "put" in change && isShared(change.put))) return;
   const growth = new Map<string, Map<Quantity, number>>();
   const add = (resource: Resource | undefined, sign: 1 | -1) => {
     if (resource?.access === undefined) return;
     for (const subject of subjectsOf(resource)) {
-      if (!quotas.has(subject)) continue;
+      if (!quotas.has(subject) && !subject.startsWith("user/")) continue;
       const sums = growth.get(subject) ?? new Map<Quantity, number>();
       growth.set(subject, sums);
       for (const [quantity, amount] of amountsOf(resource)) count(sums, quantity, sign * amount);
@@ -34,6 +35,10 @@ export function checkQuotas(view: View, changes: readonly Change[]): void {
     if ("put" in change) add(change.put, 1);
   }
   for (const [subject, sums] of growth) check(view, subject, quotas.get(subject) ?? {}, sums);
+}
+
+function isShared({ kind, access }: Resource): boolean {
+  return access?.owner !== undefined && kind !== "endpoint";
 }
 
 /** Those that are there, and as the changes make them. */
@@ -53,7 +58,7 @@ function quotasIn(view: View, changes: readonly Change[]): ReadonlyMap<string, O
 }
 
 function check(view: View, subject: string, quota: OwnedQuota, growth: ReadonlyMap<Quantity, number>): void {
-  const limits = limitsOf(quota);
+  const limits = limitsOf(subject.startsWith("user/") ? { ...USER_QUOTA, ...quota } : quota);
   for (const [quantity, more] of growth) {
     const limit = limits.get(quantity);
     const used = view.owned.get(subject)?.get(quantity) ?? 0;
@@ -75,7 +80,14 @@ function exceeded(subject: string, quantity: Quantity, { used, more, limit }: Su
       why: "its bandwidth has a quota, and is counted by these limits",
       fix: "give it both: weft attach --inbound avg=RATE --outbound avg=RATE",
     });
-  const flag = quantity.startsWith("leases in ") ? "leases-in" : quantity.endsWith("bound") ? "bandwidth" : quantity;
+  const flag =
+    quantity === "securityGroups"
+      ? "security-groups"
+      : quantity.startsWith("leases in ")
+        ? "leases-in"
+        : quantity.endsWith("bound")
+          ? "bandwidth"
+          : quantity;
   return new Fault("quota-exceeded", {
     what: `${who} cannot own ${amountText(quantity, more)} more`,
     where: `${subject}: quota`,
@@ -105,6 +117,9 @@ function usedOf(owned: ReadonlyMap<Quantity, number>) {
   return {
     networks: sum("networks"),
     reservations: sum("reservations"),
+    vrfs: sum("vrfs"),
+    securityGroups: sum("securityGroups"),
+    templates: sum("templates"),
     endpoints: sum("endpoints"),
     leases: sum("leases"),
     leasesIn: leasesIn.sort((a, b) => (a.network < b.network ? -1 : 1)),

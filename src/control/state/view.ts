@@ -250,7 +250,6 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     indexPrefixes(vrfIndex(view, vrf).prefixes, prefixesOf(network.spec), enters);
     indexPooled(view, network.spec, enters);
     indexReservation(view, network, enters);
-    indexOwned(view, network, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
   },
   host(view, { name, spec }, enters) {
@@ -266,10 +265,7 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     own(index.vteps, host, vtep, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
   },
-  endpoint(view, endpoint, enters) {
-    indexEndpoint(view, endpoint, enters);
-    indexOwned(view, endpoint, enters);
-  },
+  endpoint: indexEndpoint,
   move(view, move, enters) {
     if (!isOver(move)) own(view.moving, move.spec.endpoint, move, enters);
   },
@@ -317,7 +313,11 @@ function indexReferences(view: View, resource: Resource, enters: boolean): void 
 const INDEXES_OF = new Map(
   ALL_KINDS.map((kind) => [
     kind,
-    [INDEXES[kind], recordOf(kind).refersTo && indexReferences].filter((index) => index !== undefined),
+    [
+      INDEXES[kind],
+      recordOf(kind).refersTo && indexReferences,
+      recordOf(kind).owned === true ? indexOwned : undefined,
+    ].filter((index) => index !== undefined),
   ]),
 ) as ReadonlyMap<Kind, readonly Index<Resource>[]>;
 

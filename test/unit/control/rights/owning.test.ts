@@ -113,3 +113,17 @@ test("what counts in a group's quota leaves the group by who manages it", async 
   await give(lab, "ann", { kinds: ["usergroup"], name: "red" }, "manage");
   assert.equal(await tried(lab.control, ann, away), "done");
 });
+
+test("a user without a quota may own so many VRFs, however they are made; a quota says another number", async () => {
+  const lab = await cluster([[["create"], ["network", "vrf", "securitygroup"]]]);
+  const vrfs = (from: number, count: number) => ({
+    verb: "apply",
+    items: Array.from({ length: count }, (_, i) => ({ kind: "vrf", name: `v${from + i}`, spec: {} })),
+  });
+  assert.equal(await tried(lab.control, ann, vrfs(0, 101)), "quota-exceeded");
+  assert.equal(await tried(lab.control, ann, vrfs(0, 100)), "done");
+  assert.equal(await tried(lab.control, ann, vrfs(100, 1)), "quota-exceeded");
+  await lab.control.write(put("user", "ann", { group: "red", quota: { vrfs: 101, securityGroups: 0 } }) as never);
+  assert.equal(await tried(lab.control, ann, vrfs(100, 1)), "done");
+  assert.equal(await tried(lab.control, ann, put("securitygroup", "g", { rules: [] })), "quota-exceeded");
+});
