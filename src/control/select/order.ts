@@ -2,7 +2,7 @@
 // function of the view and what is asked. Thousands of networks are looked at for one attach, so texts are made only
 // when somebody reads them.
 import { type Test, numberOf, scoreOf, testOf, whyNot } from "../../model/expression/evaluate.ts";
-import { parseRank, parseRequirement } from "../../model/expression/parse.ts";
+import { type Requirement, parseRank, parseRequirement } from "../../model/expression/parse.ts";
 import { whyLeftOut } from "../../model/leftOut.ts";
 import type { Host, Network } from "../../model/resource.ts";
 import { type Policy, policyOf } from "../../model/selection.ts";
@@ -34,6 +34,7 @@ export type PassedOver = { readonly network: string; readonly stage: number; rea
 type Question = {
   readonly view: View;
   readonly asked: Asked;
+  readonly requirement: Requirement | undefined;
   readonly test: Test<Candidate> | undefined;
   /** Of networks that nothing but their driver keeps from the host. */
   readonly leftOut: Map<string, string | undefined>;
@@ -55,8 +56,8 @@ const CONDITIONS: readonly Condition[] = [
   { fails: ({ network }) => isLocked(network, "use"), why: () => "it is locked" },
   {
     fails: (candidate, { test }) => test?.(candidate) === false,
-    why: (candidate, { view, asked: { requires = "" } }) =>
-      whyNot(parseRequirement(requires), fieldsIn(view), candidate) ?? "",
+    why: (candidate, { view, requirement }) =>
+      (requirement === undefined ? undefined : whyNot(requirement, fieldsIn(view), candidate)) ?? "",
   },
   {
     fails: ({ network: { name } }, { asked: { except } }) => except?.has(name) === true,
@@ -101,8 +102,9 @@ function whyNotOn(network: Network, { view, asked: { host }, leftOut }: Question
 /** Networks that would do, in no order; `passed` is told of every other one. */
 export function choicesOf(view: View, asked: Asked, passed?: (network: PassedOver) => void): Choice[] {
   const { requires, host, isUsable } = asked;
-  const test = requires === undefined ? undefined : testOf(parseRequirement(requires), fieldsIn(view));
-  const question: Question = { view, asked, test, leftOut: new Map() };
+  const requirement = requires === undefined ? undefined : parseRequirement(requires);
+  const test = requirement === undefined ? undefined : testOf(requirement, fieldsIn(view));
+  const question: Question = { view, asked, requirement, test, leftOut: new Map() };
   const score = scoring(view, asked);
   const choices: Choice[] = [];
   for (const network of listOf(view, "network")) {

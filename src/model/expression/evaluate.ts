@@ -88,7 +88,7 @@ export function whyNot<T>(requirement: Requirement, resolve: Resolve<T>, thing: 
       return `none of ${requirement.parts.length} alternatives holds: ${first}`;
     }
     case "not":
-      return `${requirementText(requirement.part)} holds, and must not`;
+      return `${cut(requirementText(requirement.part), ASKED_MAX)} holds, and must not`;
   }
 }
 
@@ -99,17 +99,23 @@ function firstOf(parts: readonly Requirement[]): Requirement {
 }
 
 function whyNotComparison(compare: Comparison, found: Field): string {
-  const text = comparisonText(compare);
+  const text = cut(comparisonText(compare), ASKED_MAX);
   if (found === undefined) return `${text}: it has no ${compare.field}`;
   return `${text}: its ${compare.field} is ${shown(found)}`;
 }
 
 const SHOWN_MAX = 80;
+/** A reason is given for each of thousands of networks, so it repeats little of a long requirement. */
+const ASKED_MAX = 200;
 
 function shown(found: string | number | readonly string[]): string {
   const text = typeof found === "object" ? found.join(", ") : String(found);
   if (text === "") return "empty";
-  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
+  return cut(text, SHOWN_MAX);
+}
+
+function cut(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
 export type Score<T> = (thing: T) => number;

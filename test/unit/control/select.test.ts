@@ -91,6 +91,25 @@ test("labels: by their key, by LABEL, and the priority of policy fixed", async (
   assert.deepEqual(await order({ rank: "-priority" }), ["c", "a", "b"]);
 });
 
+test("the reasons of many networks take the requirement apart once, and do not repeat a long one in full", async () => {
+  const lab = await threeNetworks();
+  let reads = 0;
+  const asked = {
+    get requires() {
+      reads++;
+      return `DESCRIPTION = "${"*x".repeat(1500)}" & !(NAME = "${"?".repeat(900)}")`;
+    },
+    isLocalPossible: true,
+  };
+  const whys: string[] = [];
+  const choices = await lab.control.read((view) => choicesOf(view, asked, ({ why }) => whys.push(why())));
+  assert.deepEqual([choices.length, whys.length], [0, 3]);
+  assert.equal(reads, 1);
+  for (const why of whys) assert.ok(why.length < 400, `${why.length}`);
+  const { passedOver } = await select(lab, { requires: `!(NAME = "*${"*".repeat(3000)}" | VNI > 0)` });
+  for (const { why } of passedOver) assert.match(why, /^.{100,250}… holds, and must not$/);
+});
+
 test("what is passed over: disabled, full, not on the host, not as required; each with its reason", async () => {
   const lab = await threeNetworks();
   await lab.put("full", v4("10.30.0.0/30"));
