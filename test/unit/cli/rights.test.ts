@@ -66,6 +66,7 @@ test("users, groups of users and ACL rules by options: create, edit, and what is
     resource: { kinds: ["template", "network"], all: true },
     rights: ["create"],
   });
+  await weft("cluster create east");
   await weft("acl edit makers --to-all --kinds network --of-cluster east --rights use");
   await weft("acl edit makers --to-user eve --kinds network --of-group dev --rights use");
   assert.deepEqual(await spec("acl", "makers"), {
