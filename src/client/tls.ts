@@ -48,7 +48,9 @@ async function pinnedCa({ host, port, url }: Place, pin: string): Promise<string
       what: "the server is not of the cluster that was named",
       where: url,
       why: `the CA to trust has the pin ${pin}, and the server shows ${shown.join(" and ") || "none"}`,
-      fix: "check the address; if its CA was rotated since, get a new join token or pin (`weft ca show`)",
+      fix:
+        "check the address; if its CA was rotated since, get a new join token, or for the CLI a new pin " +
+        "(`weft ca show` on the server's machine): weft login --ca-pin PIN",
     });
   } finally {
     socket.destroy();

@@ -102,6 +102,12 @@ export function calledOf(kind: Kind): string {
   return recordOf(kind).called ?? kind;
 }
 
+/** `a network`, `an ACL rule`. */
+export function oneText(kind: Kind): string {
+  const called = calledOf(kind);
+  return `${/^[AEaeio]/.test(called) ? "an" : "a"} ${called}`;
+}
+
 /** `networks, VRFs, pools and security groups`: what users put. */
 export function writableText(): string {
   return inWords(

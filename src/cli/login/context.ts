@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { Cli } from "../context.ts";
 import { timeText } from "../address/time.ts";
-import { requiredOption, type Texts } from "../input/options.ts";
+import type { Texts } from "../input/options.ts";
 import { inOrder, type OutputOptions, printList } from "../output/format.ts";
 import { FORMATS } from "../output/format.ts";
 import { Option } from "commander";
@@ -28,12 +28,13 @@ export function register(noun: Command, cli: Cli): void {
         io.err(`context ${name} is used from now on\n`);
       }),
     );
-  const add = noun
+  noun
     .command("add <name>")
     .description("Add a cluster, or change it. weft login does the same, and gets a token.")
     .option("--ca-pin <pin>", "pin of the server's CA, as `weft ca show` prints it there")
-    .option("--token-file <file>", "file with a token for it, which is copied; - for standard input");
-  requiredOption(add, "--server <url>", "URL of its server: https://HOST:PORT or unix:/PATH").action(cli.verb(addOne));
+    .option("--token-file <file>", "file with a token for it, which is copied; - for standard input")
+    .option("--server <url>", "URL of its server: https://HOST:PORT or unix:/PATH; another one ends what is kept of it")
+    .action(cli.verb(addOne));
   noun
     .command("remove <name...>")
     .alias("rm")
@@ -85,7 +86,10 @@ function tokenText({ hasToken, expiresMs }: Row, nowMs: number): string {
 }
 
 async function addOne({ io }: Cli, name: string, options: Texts<"server" | "tokenFile" | "caPin">): Promise<void> {
-  const { server = "", caPin } = options;
+  const contexts = readContexts(io.env);
+  const { server: serverBefore, ...before }: Partial<Context> = contexts.contexts[name] ?? {};
+  const { server = serverBefore, caPin } = options;
+  if (server === undefined) throw misuse("--server", `context "${name}" is new`, "give --server URL");
   const { serverUrl } = await import("../../client/url.ts");
   serverUrl(server, "--server");
   const { checkPin } = await import("../../tls/names.ts");
@@ -93,7 +97,9 @@ async function addOne({ io }: Cli, name: string, options: Texts<"server" | "toke
   const token = options.tokenFile === undefined ? undefined : await secretFrom(io, options.tokenFile, "--token-file");
   if (token !== undefined && !/^[\x21-\x7e]{1,512}$/.test(token))
     throw misuse("--token-file", "this is not a token", "give the token and nothing else");
-  const context = { server, ...defined({ caPin, token }) };
-  await writeContexts(io.env, withContext(readContexts(io.env), name, context));
-  io.err(`context ${name} added: ${server}\n`);
+  // The token of one server is shown to no other.
+  const kept = server !== serverBefore ? {} : token === undefined ? before : defined({ caPin: before.caPin });
+  const context = { server, ...kept, ...defined({ caPin, token }) };
+  await writeContexts(io.env, withContext(contexts, name, context));
+  io.err(`context ${name} ${serverBefore === undefined ? "added" : "changed"}: ${server}\n`);
 }

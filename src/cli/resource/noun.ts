@@ -2,7 +2,7 @@
 // create and edit by options, for kinds that say which.
 import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
-import { type WritableKind, calledOf, columnsOf, isDeletable } from "../../model/kinds.ts";
+import { type WritableKind, calledOf, oneText, columnsOf, isDeletable } from "../../model/kinds.ts";
 import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
@@ -42,7 +42,7 @@ export function register<K extends WritableKind, Options extends object = object
     empty: `No ${called}s. Make one: weft ${noun.name()} create ${flags === undefined ? "-f FILE" : "--help"}`,
   });
   registerShow(noun, cli, kind, {
-    about: `Show a ${called}.`,
+    about: `Show ${oneText(kind)}.`,
     text: ({ io }, { name, spec, revision }) => {
       const shown = Object.keys(spec).map((field): [string, string] => [capital(field), textOf(spec, field)]);
       return fields(io, [["Name", name], ...shown, ["Revision", String(revision)]]);
@@ -68,7 +68,7 @@ function registerFlags<K extends WritableKind, Options extends object>(
   { add, changed, examples }: Flags<K, Options>,
 ): void {
   const [called, word] = [calledOf(kind), noun.name()];
-  const make = add(noun.command("create [name]").description(`Create a ${called}; or several, as a file says.`))
+  const make = add(noun.command("create [name]").description(`Create ${oneText(kind)}; or several, as a file says.`))
     .option("-f, --file <file>", `instead: YAML or JSON with ${called}s; - for stdin`)
     .addHelpText("after", `\nExamples:\n${examples.map((each) => `  ${each}\n`).join("")}`);
   writing(make).action(
@@ -82,7 +82,7 @@ function registerFlags<K extends WritableKind, Options extends object>(
       cli.io.err(`${called} ${name} created at revision ${made.revision}\n`);
     }),
   );
-  const change = add(noun.command("edit <name>").description(`Change a ${called}.`));
+  const change = add(noun.command("edit <name>").description(`Change ${oneText(kind)}.`));
   writing(change).action(
     cli.verb((_, name: string, options: Options & WriteOptions) =>
       edit(cli, options, {
@@ -100,7 +100,7 @@ async function createFrom(cli: Cli, kind: WritableKind, options: FileOptions): P
   const resources = await itemsOf(await readText(cli.io, options.file), options.file);
   const other = resources.find((item) => item.kind !== kind);
   if (other !== undefined) {
-    const what = `${other.kind} "${other.name}" is not a ${calledOf(kind)}`;
+    const what = `${other.kind} "${other.name}" is not ${oneText(kind)}`;
     const fix = `take it out, or apply the whole file: weft apply -f ${options.file}`;
     throw new Fault("request-invalid", { what, where: options.file, fix });
   }

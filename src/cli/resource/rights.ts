@@ -2,7 +2,7 @@
 // show tell of it.
 import type { Command } from "commander";
 import { defined } from "../../model/defined.ts";
-import { OWNED_KINDS, type OwnedKind, calledOf } from "../../model/kinds.ts";
+import { OWNED_KINDS, type OwnedKind, calledOf, oneText } from "../../model/kinds.ts";
 import type { Kind, Resource, ResourceOf } from "../../model/resource.ts";
 import { LOCKS } from "../../model/rights.ts";
 import type { Cli } from "../context.ts";
@@ -27,7 +27,7 @@ export function registerRights(noun: Command, cli: Cli, kind: OwnedKind): void {
   withServer(
     noun
       .command("chown <name> <user>")
-      .description(`Give a ${called} to a user, or with :GROUP into a group of users; USER:GROUP does both.`),
+      .description(`Give ${oneText(kind)} to a user, or with :GROUP into a group of users; USER:GROUP does both.`),
   ).action(
     cli.verb((_, name: string, to: string, options: WriteOptions) => {
       const [owner = "", group = ""] = to.split(":");
@@ -38,21 +38,21 @@ export function registerRights(noun: Command, cli: Cli, kind: OwnedKind): void {
   withServer(
     noun
       .command("chmod <name> <mode>")
-      .description(`What owner, group and others may do with a ${called}: like um-u-----, or 640.`),
+      .description(`What owner, group and others may do with ${oneText(kind)}: like um-u-----, or 640.`),
   ).action(
     cli.verb((_, name: string, mode: string, options: WriteOptions) => change(cli, name, options, ["chmod", { mode }])),
   );
   withServer(
     noun
       .command("lock <name>")
-      .description(`Keep everybody from changing a ${called}, administrators too, until it is unlocked.`)
+      .description(`Keep everybody from changing ${oneText(kind)}, administrators too, until it is unlocked.`)
       .option("--level <level>", "what nobody may: use (and more), manage (and admin), admin, all (default: all)"),
   ).action(
     cli.verb((_, name: string, options: WriteOptions & Texts<"level">) =>
       change(cli, name, options, ["lock", { level: wordOf(options.level, "--level", "a level", LOCKS) ?? "all" }]),
     ),
   );
-  withServer(noun.command("unlock <name>").description(`End the lock of a ${called}.`)).action(
+  withServer(noun.command("unlock <name>").description(`End the lock of ${oneText(kind)}.`)).action(
     cli.verb((_, name: string, options: WriteOptions) => change(cli, name, options, ["unlock", {}])),
   );
 }

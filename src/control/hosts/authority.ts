@@ -247,7 +247,7 @@ function blockedBy(missing: readonly string[]): Fault {
     where: "ca",
     why: "they would not be let in, and would not trust the server",
     blockers: missing.map((host) => `host ${host}`),
-    fix: "wait until they are back, delete them, or use --force: each then needs a new join token",
+    fix: "wait until `weft ca show` names none, delete them, or use --force: each then needs a new join token",
   });
 }
 

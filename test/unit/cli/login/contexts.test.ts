@@ -146,6 +146,13 @@ test("the commands add, list, use and remove; no command shows a token", async (
     isCurrent: true,
     hasToken: false,
   });
+  // Another pin keeps the token; another server does not.
+  const pin = "p".repeat(43);
+  assert.equal((await weft(["context", "add", "here", "--ca-pin", pin])).code, 0);
+  assert.match((await weft(["context", "list"])).stdout, /^ +here +unix:\S+ +- +yes$/m);
+  await weft(["context", "add", "here", "--server", "https://other:7474"]);
+  assert.match((await weft(["context", "list"])).stdout, /^ +here +https:\S+ +- +-$/m);
+  assert.equal((await weft(["context", "add", "new"])).code, 2);
   await weft(["context", "remove", "prod", "here"]);
   assert.ok(!readFileSync(file, "utf8").includes("aaaa"));
   assert.equal((await weft(["context", "use", "prod"])).code, 3);
