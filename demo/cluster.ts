@@ -15,7 +15,7 @@ import { addNamespaces, inNetns, netnsPath } from "./underlay.ts";
 
 export const PROJECT = join(import.meta.dirname, "..");
 const WEFT = join(PROJECT, "bin/weft");
-const START_MS = 15_000;
+const START_MS = 60_000;
 
 export async function startServer(io: Io): Promise<void> {
   mkdirSync(SERVER.dir, { recursive: true, mode: 0o700 });

@@ -64,7 +64,7 @@ export async function untilReady(
       throw new Fault(isDead ? "internal" : "timeout", {
         what: isDead ? `${started.name} ended` : `${started.name} was not ready after ${timeoutMs / 1000} s`,
         why: [...log.slice(-LOG_LINES), ...(isDead ? [] : [reason])].join("\n"),
-        fix: "above is the end of its log",
+        fix: `above is the end of its log${isDead ? "" : "; on a machine that is busy with other things, try again"}`,
       });
     }
     await clock.sleep(POLL_MS);
