@@ -25,7 +25,8 @@ export function processRoutes({ control, metrics, watches, version }: Parts): Ro
       method: "GET",
       path: "/metrics",
       summary: "Metrics for Prometheus.",
-      access: "host",
+      // They name every network, and say how full it is.
+      access: "admin",
       ...plain,
       handle: async () => ({ type: metrics.type, text: await metrics.render(control, watches.count) }),
     },

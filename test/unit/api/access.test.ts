@@ -17,7 +17,7 @@ after(closeAll);
 const TABLE = `
 GET /livez                              everybody
 GET /readyz                             everybody
-GET /metrics                            own other admin
+GET /metrics                            admin
 GET /openapi.json                       join own other admin
 GET /v1/version                         join own other admin
 GET /v1/snapshot                        own other admin
