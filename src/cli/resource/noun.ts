@@ -112,10 +112,19 @@ async function createFrom(cli: Cli, kind: WritableKind, options: FileOptions): P
 }
 
 function textOf(spec: object, field: string): string {
-  const value: unknown = (spec as { readonly [field: string]: unknown })[field];
+  return shortly((spec as { readonly [field: string]: unknown })[field]);
+}
+
+/** In words, like `user alice` or `network, vrf all`: of an object its members, of lists in it only what they hold. */
+function shortly(value: unknown): string {
   if (value === undefined) return "";
   if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value.join(", ");
-  return typeof value === "string" ? value : JSON.stringify(value);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return typeof value === "string" ? value : JSON.stringify(value);
+  const members = Object.entries(value).map(([key, each]) =>
+    each === true ? key : Array.isArray(each) ? shortly(each) : `${key} ${shortly(each)}`,
+  );
+  return members.join(" ");
 }
 
 function capital(text: string): string {

@@ -91,7 +91,7 @@ function exceeded(subject: string, quantity: Quantity, { used, more, limit }: Su
   return new Fault("quota-exceeded", {
     what: `${who} cannot own ${amountText(quantity, more)} more`,
     where: `${subject}: quota`,
-    why: `${amountText(quantity, used)} of ${amountText(quantity, limit)} are used`,
+    why: `it owns ${amountText(quantity, used)}, and may own ${amountText(quantity, limit)}`,
     fix: `delete something of its own, or ask an administrator to raise it: weft quota set ${noun} ${name} --${flag} …`,
   });
 }

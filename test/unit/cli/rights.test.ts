@@ -74,6 +74,8 @@ test("users, groups of users and ACL rules by options: create, edit, and what is
     resource: { kinds: ["network"], usergroup: "dev" },
     rights: ["use"],
   });
+  const list = await weft("acl list");
+  assert.match(list.stdout, /^makers +user eve +network usergroup dev +use$/m);
   assert.match((await weft("acl create more --kinds network --all --rights use", 2)).stderr, /--to-user/);
   assert.match((await weft("acl create more --to-all --kinds network --rights use", 2)).stderr, /exactly one/);
   assert.match(

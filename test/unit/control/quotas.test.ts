@@ -82,7 +82,7 @@ test("networks: by put and apply, of the user and of the group; what is there st
     view,
     network("a3", 3),
     ANN,
-    /user "ann" cannot own 1 network more: 2 networks of 2 networks.*quota set user ann --networks/,
+    /user "ann" cannot own 1 network more: it owns 2 networks, and may own 2 networks.*quota set user ann --networks/,
   );
   const { verb: _, force: __, ...item } = network("a3", 3) as Extract<Write, { verb: "put" }>;
   refused(view, { verb: "apply", items: [item] as never }, ANN, /1 network more/);
@@ -91,7 +91,7 @@ test("networks: by put and apply, of the user and of the group; what is there st
   assert.deepEqual(get(view, "user", "ann")?.spec.quota, { networks: 1 });
   run(view, { ...network("a1", 1), spec: { subnets: [{ cidr: "10.1.0.0/24" }], description: "still" } } as never, ANN);
   run(view, group({ networks: 3 }));
-  refused(view, network("b2", 4), BOB, /group "dev" cannot own 1 network more: 3 networks of 3/);
+  refused(view, network("b2", 4), BOB, /group "dev" cannot own 1 network more: it owns 3 networks, and may own 3/);
   run(view, { verb: "delete", kind: "network", name: "a1" }, ANN);
   run(view, network("b2", 4), BOB);
 });
@@ -100,14 +100,19 @@ test("reservations and leases, in all and in one network", () => {
   const view = begun();
   run(view, user("ann", { reservations: 1, leases: 10, leasesIn: [{ network: "lab", leases: 8 }] }));
   run(view, reserve("part", 6), ANN);
-  refused(view, reserve("more", 1), ANN, /1 reservation more: 1 reservation of 1 reservation/);
-  refused(view, reserve("part", 3), ANN, /3 leases in network "lab" more: 6 leases in network "lab" of 8/);
+  refused(view, reserve("more", 1), ANN, /1 reservation more: it owns 1 reservation, and may own 1 reservation/);
+  refused(
+    view,
+    reserve("part", 3),
+    ANN,
+    /3 leases in network "lab" more: it owns 6 leases in network "lab", and may own 8/,
+  );
   run(view, attach("part", "a"), ANN);
   run(view, attach("lab", "b"), ANN);
   run(view, attach("lab", "c"), ANN);
   refused(view, attach("lab", "d"), ANN, /1 lease in network "lab" more/);
   run(view, attach("part", "e"), ANN);
-  refused(view, attach("part", "f"), ANN, /1 lease more: 10 leases of 10 leases/);
+  refused(view, attach("part", "f"), ANN, /1 lease more: it owns 10 leases, and may own 10 leases/);
   const claims = [attach("lab", "x"), attach("lab", "y")].flatMap((one) => (one.verb === "attach" ? [one.claim] : []));
   run(view, attach("lab", "z"), BOB);
   refused(view, { verb: "attach-all", claims, by: ADMIN }, ANN, /leases? /);
@@ -118,7 +123,7 @@ test("endpoints and bandwidth; a fact of a host is counted and not refused", () 
   run(view, user("ann", { endpoints: 2, bandwidth: 15_000_000 }));
   refused(view, attach("lab", "a"), ANN, /without limits of its own.*--inbound/);
   run(view, attach("lab", "a", limited), ANN);
-  refused(view, attach("lab", "b", limited), ANN, /10mbit (inbound|outbound) more: 10mbit .* of 15mbit/i);
+  refused(view, attach("lab", "b", limited), ANN, /10mbit (inbound|outbound) more: it owns 10mbit .* may own 15mbit/i);
   const half = { inbound: { average: "5mbit" }, outbound: { average: "5mbit" } };
   run(view, attach("lab", "b", { qos: half }), ANN);
   refused(view, { verb: "patch-endpoint", name: "b.eth0", patch: limited }, ADMIN, /user "ann" cannot own 5mbit/i);

@@ -37,6 +37,7 @@ const NUMBERS: Readonly<Partial<Record<Reason, number>>> = {
   "name-taken": 102,
   "interface-taken": 103,
   "network-disabled": 104,
+  "label-invalid": 7,
   "host-unknown": 105,
   "host-deleted": 105,
   "host-reclaimed": 11,
