@@ -3,6 +3,12 @@
 import assert from "node:assert/strict";
 import { type Json, must } from "./cluster.ts";
 
+/**
+ * Of what the namespace itself sends, like a gateway that asks for a neighbour (docs/datapath.md): it keeps its mark
+ * up to the tunnel, which takes it off on its way into the host's namespace.
+ */
+const OF_NAMESPACE = "0x20000000";
+
 export type Leaving = { readonly frames: number; readonly marked: number };
 
 const TABLE = "seen_leaving";
@@ -18,7 +24,8 @@ export async function leaving(ns: string, during: () => Promise<unknown>): Promi
   assert(ways.length > 0, `nothing leads out of ${ns}`);
   const chains = ways.map(
     ({ ifname }, i) =>
-      `chain way${i} { type filter hook egress device "${ifname}" priority 0; counter; meta mark != 0 counter; }\n`,
+      `chain way${i} { type filter hook egress device "${ifname}" priority 0; ` +
+      `counter; meta mark != { 0, ${OF_NAMESPACE} } counter; }\n`,
   );
   await inside("nft", `table netdev ${TABLE} { ${chains.join("")} }`);
   try {
