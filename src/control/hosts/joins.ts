@@ -5,6 +5,7 @@ import { Fault } from "../../model/fault.ts";
 import type { Host } from "../../model/resource.ts";
 import { type Role, adminSecret, hostSecret } from "./credentials.ts";
 import { prefixSecret } from "./prefixes.ts";
+import { doneEntry } from "../audit/entry.ts";
 import type { Parts } from "../parts.ts";
 import { type Caller, type Identity, SERVER, type Write } from "../write.ts";
 
@@ -59,6 +60,9 @@ export async function joinWith(
       ...lifecycle.departures.forget(claim.host),
     ];
   };
+  // Whoever proposes a key gets a certificate of it; a renewal changes nothing else that would be recorded.
+  const issued = { verb: "issue-certificate", object: `host/${claim.host}` };
+  const entries = proposed === undefined ? [] : [doneEntry(caller, issued, parts.clock.nowMs())];
   const committed = () => {
     use?.over();
     credentials.admit(claim.host);
@@ -66,7 +70,7 @@ export async function joinWith(
     boots.taken(claim.host);
   };
   try {
-    const outcome = await lifecycle.kept(committer, { write, caller, holds, secrets, committed });
+    const outcome = await lifecycle.kept(committer, { write, caller, entries, holds, secrets, committed });
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { token: given, host: outcome.resource };
   } finally {

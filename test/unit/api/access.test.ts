@@ -304,6 +304,11 @@ test("a name is claimed with a right to join, and kept with its own token alone"
 
 test("a host gets a certificate of its own name only, and none is let in by its key's name alone", async () => {
   const { ask, token } = await cluster();
+  const recorded = async (): Promise<string[]> => {
+    const { body } = await ask("GET", "/v1/audit?order=oldest&verb=issue-certificate", undefined, { token: ADMIN });
+    return body.items.map(({ who, object }: Record<string, string>) => `${who} ${object}`);
+  };
+  const before = await recorded();
   const joins = (csr: string | undefined, who: Credential = "own") =>
     ask("POST", "/v1/hosts/h1/join", { ...claim(1), ...(csr === undefined ? {} : { csr }) }, { token: token[who] });
   isProblem(await joins(csrOf("h2", keyOf(token.own))), "forbidden", /asks for a certificate of host "h2"/);
@@ -311,6 +316,8 @@ test("a host gets a certificate of its own name only, and none is let in by its 
   isProblem(await joins(csrOf("h1", "another-key")), "request-invalid", /another key/);
   const next = await joins(csrOf("h1", keyOf(token.own)));
   assert.equal(next.body.certificate, token.own);
+  assert.deepEqual(before.slice(0, 1), ["join host/h1"]);
+  assert.deepEqual((await recorded()).slice(before.length), ["host/h1 host/h1"], "also a renewal is recorded");
   // Bytes after the scheme that a header can carry are no key.
   for (const guess of [
     keyOf(token.own),

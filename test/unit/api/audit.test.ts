@@ -39,6 +39,7 @@ test("every write: who, what before and after; what changes nothing, and dry run
     "server set-token join done -",
     "admin put network/blue done 1",
     "join join host/h1 done 2",
+    "join issue-certificate host/h1 done -",
     "host/h1 attach endpoint/web.eth0 done 3",
     "admin put network/blue done 4",
     "host/h1 detach endpoint/web.eth0 done 5",
@@ -46,7 +47,7 @@ test("every write: who, what before and after; what changes nothing, and dry run
     "admin delete host/h1 in-use -",
   ]);
   assert.match(all.at(-1)?.message ?? "", /^dry run/);
-  const [made, , attached, changed, detached] = all.slice(2);
+  const [made, , , attached, changed, detached] = all.slice(2);
   assert.equal(made?.from, "127.0.0.1");
   assert.equal(made?.credential, "admin token");
   assert.equal(made?.changes?.find(({ key }) => key === "network/blue")?.before, undefined);
