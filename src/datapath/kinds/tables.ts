@@ -68,8 +68,8 @@ const FIXED: Readonly<Record<string, SetType>> = {
   macs: { declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
   /** Ports and tunnels that get frames to unknown MACs. */
   floods: { declared: "type ifname", fields: ["port"], isMap: false },
-  /** Tunnels of a conversion that get no broadcast, because another of their bridge does. */
-  closed: { declared: "type ifname", fields: ["port"], isMap: false },
+  /** Tunnels of a conversion that get no broadcast, because another of their bridge does. By names as numbers. */
+  closed: { declared: "typeof @ll,0,128", fields: ["port"], isMap: false },
   /**
    * Addresses of a port with the MAC that belongs to each, for the source in IPv4 and ARP; the value is the port's mark
    * again, so that one lookup is enough for most packets.
@@ -126,12 +126,17 @@ export type Element = {
 /** Sets whose IPv6 addresses are raw bytes. */
 const RAW_SIX = new Set(["bound6", "inside6"]);
 
+/** The name of a device as the kernel keeps it in a set, read as one number. */
+export function portNumber(name: string): string {
+  return `0x${Buffer.from(name).toString("hex").padEnd(32, "0")}`;
+}
+
 /** Key and value in the words of nft(8): numbers, not addresses, where a set is declared by raw expressions. */
 export function elementText({ set, key, value }: Element): string {
   const type = setOf(set);
   const words = key.split(" . ").map((part, i) => {
     const field = type?.fields[i];
-    if (field === "port") return `"${part}"`;
+    if (field === "port") return set === "closed" ? portNumber(part) : `"${part}"`;
     if (field === "mac" && set === "macs") return `0x${part.replaceAll(":", "")}`;
     if (field === "ip6" && RAW_SIX.has(set)) return `0x${(ipOf(part)?.value ?? 0n).toString(16).padStart(32, "0")}`;
     return part;

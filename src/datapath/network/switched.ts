@@ -22,7 +22,7 @@ import { hasDevicePerPeer } from "../../model/driver.ts";
 import { hasVirtualMac } from "./endpoint.ts";
 import { nsOf } from "../world/placement.ts";
 import { tunnelMacsOf } from "../world/layout.ts";
-import { closedElement } from "../policy/closing.ts";
+import { closedElements } from "../policy/closing.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
@@ -81,10 +81,11 @@ function tunnelOf(
 
 /** What leads to other hosts' endpoints through a tunnel; if nothing is sent by it, what would. */
 function compileWay(
-  { vrf, network }: Way,
+  way: Way,
   tunnel: SwitchedDevices,
   { endpoints, peers, sends }: Segment & { readonly sends: boolean },
 ): KernelObject[] {
+  const { vrf, network } = way;
   const ns = nsOf(vrf);
   const bridge = networkBridge(network);
   const stations = [...endpoints.map(({ spec }) => spec), ...hostsOn(network)];
@@ -102,7 +103,7 @@ function compileWay(
     for (const ip of addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac });
   }
   for (const [port, itsMacs] of behind) objects.push(...floodElements(vrf, tunnelMacsOf(network), port, itsMacs));
-  if (!sends) objects.push(...tunnel.ports.map((port) => closedElement(vrf, port)));
+  if (!sends) objects.push(...closedElements(vrf, way, tunnel.ports));
   if (broadcast !== undefined) objects.push(...[...peers.values()].map(broadcast));
   return objects;
 }

@@ -3,7 +3,7 @@
 // for what is forbidden is blind to what it cannot read, such as behind a VLAN tag. The rules are the same for every
 // network; what differs is in elements of sets and in bits of the port's mark (spoofing.ts).
 import type { Network } from "../../model/resource.ts";
-import { closingChain } from "./closing.ts";
+import { type TwoTunnels, closingChains } from "./closing.ts";
 import { learningOf } from "./learning.ts";
 import { type Policy, compilePolicy } from "./groups.ts";
 import { outsideChain, outsideLine, outsideSets } from "./outside.ts";
@@ -46,10 +46,10 @@ export function bridgeTable(
   policy: Policy,
   networks: readonly Network[],
   place: "host" | "own" = "own",
-  isClosing = false,
+  tunnels: readonly TwoTunnels[] = [],
 ): string {
   const isFiltered = policy.profiles.size > 0;
-  const closing = isClosing ? closingChain(networks) : "";
+  const closing = closingChains(tunnels, networks);
   if (!isFiltered && networks.length > 0 && networks.every(isOpen))
     return SETS + outsideSets(networks) + DROPS + learningOf(networks, true).chains + closing;
   const learning = learningOf(networks, false, place);

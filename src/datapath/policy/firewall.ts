@@ -12,7 +12,7 @@ import { hostBridges } from "./hostBridges.ts";
 import { closedTo, compileUplinkFilter, resolvers } from "./uplinkFilter.ts";
 import { segmentsOf } from "../world/layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
-import { isClosing } from "./closing.ts";
+import { twoTunnels } from "./closing.ts";
 import { connectionLimitChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
@@ -34,7 +34,7 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
   const policy = policyOf(world, vrf.name);
   const inside = usesUplink(vrf, networks) ? uplinkChains(world, vrf, networks) : "";
   const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + isolated(world, vrf, networks) + inside;
-  const bridge = bridgeTable(policy, networks, "own", isClosing(world, vrf, networks));
+  const bridge = bridgeTable(policy, networks, "own", twoTunnels(world, vrf, networks));
   return { kind: "nft", ns: nsOf(vrf), digest: nftDigest(body, bridge), body, bridge };
 }
 
@@ -137,7 +137,7 @@ export function compileProtection(world: World, management: readonly string[]): 
   const body = compileTunnels(world, bridges) + compileUplinkFilter(world, management, bridges);
   if (vrf === undefined) return [{ kind: "nft", ns: "host", digest: nftDigest(body), body }];
   const bridge =
-    bridgeTable(policyOf(world, vrf.name), networks, "host", isClosing(world, vrf, networks)) +
+    bridgeTable(policyOf(world, vrf.name), networks, "host", twoTunnels(world, vrf, networks)) +
     atOthers(world, networks) +
     guardChains(networks.some((network) => isGuarded(world, vrf, network)));
   return [{ kind: "nft", ns: "host", digest: nftDigest(body, bridge), body, bridge }];

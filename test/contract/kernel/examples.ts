@@ -19,6 +19,7 @@ const FRAMES = `set members4_a { type ipv4_addr; }
 map ports { type ifname : mark; }
 map bound6 { typeof iifname . ether saddr . @nh,64,128 : meta mark; }
 set macs { typeof iifname . @ll,48,48; }
+set closed { typeof @ll,0,128; }
 `;
 const tables = (body: string): ObjectOf<"nft"> => ({
   kind: "nft",
@@ -197,6 +198,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       },
     },
     { needs: ON_TABLES, is: { kind: "element", ns: "vrf:blue", set: "macs", key: "wp1 . 02:00:0a:07:00:09" } },
+    { needs: ON_TABLES, is: { kind: "element", ns: "vrf:blue", set: "closed", key: "wx7b" } },
   ],
   bridge: [
     {

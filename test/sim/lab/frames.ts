@@ -28,6 +28,7 @@ export class Moving {
   size = 0;
   #source: string;
   #frame: Frame | undefined;
+  #priority = 0;
 
   constructor(packet: Packet, source: string, destination: string) {
     this.packet = packet;
@@ -43,6 +44,10 @@ export class Moving {
     if (this.#frame !== undefined) this.#frame.mark = mark;
   }
 
+  get priority(): number {
+    return this.#frame?.priority ?? this.#priority;
+  }
+
   rewritten(source: string, destination: string): this {
     this.#source = source;
     this.destination = destination;
@@ -53,12 +58,13 @@ export class Moving {
   /** Another of the same, for another port of the bridge. */
   copy(): Moving {
     const copy = new Moving(this.packet, this.#source, this.destination);
+    copy.#priority = this.priority;
     return Object.assign(copy, { from: this.from, hops: this.hops, size: this.size });
   }
 
   at(iifname: string, oifname: string): Frame {
     const bytes = bytesOf(this.packet, this.#source, this.destination);
-    return (this.#frame = { bytes, iifname, oifname, mark: this.mark });
+    return (this.#frame = { bytes, iifname, oifname, mark: this.mark, priority: this.priority });
   }
 }
 
@@ -89,7 +95,7 @@ export function greTo(from: string, to: string, key: number): Frame {
 
 function outer(payload: readonly number[]): Frame {
   const bytes = ethernet("02:00:00:00:00:01", "02:00:00:00:00:02", payload);
-  return { bytes, iifname: "underlay", oifname: "", mark: 0 };
+  return { bytes, iifname: "underlay", oifname: "", mark: 0, priority: 0 };
 }
 
 function ethernet(source: string, destination: string, payload: readonly number[]): Uint8Array {

@@ -4,12 +4,13 @@
 import assert from "node:assert/strict";
 import { cidrOf, ipOf } from "../../../src/model/address.ts";
 
-/** An Ethernet frame on its way; `mark` is the packet's within one host. */
+/** An Ethernet frame on its way; `mark` and `priority` are the packet's within one host. */
 export type Frame = {
   readonly bytes: Uint8Array;
   readonly iifname: string;
   readonly oifname: string;
   mark: number;
+  priority: number;
 };
 /** What sets and maps hold: keys as their parts, with the value of a map's. */
 export type Elements = (set: string) => readonly { readonly key: readonly string[]; readonly value?: string }[];
@@ -130,6 +131,11 @@ class Rule {
       this.#at += 3;
       return this.#setMark();
     }
+    if (a === "meta" && b === "priority" && c === "set") {
+      this.#at += 3;
+      this.#frame.priority = Number(numberOf(this.#next()));
+      return true;
+    }
     if (a === "fib") {
       this.#at += 3;
       const isNegated = this.#skips("!=");
@@ -169,7 +175,11 @@ class Rule {
   #match(): boolean | Went {
     const key = this.fields();
     const masked = this.#skips("&") ? numberOf(this.#next()) : undefined;
-    const value = masked === undefined ? key : key?.map((part) => (typeof part === "bigint" ? part & masked : part));
+    const added = masked !== undefined && this.#skips("|") ? numberOf(this.#next()) : 0n;
+    const value =
+      masked === undefined
+        ? key
+        : key?.map((part) => nameIn(typeof part === "bigint" ? (part & masked) | added : part));
     if (this.#skips("vmap")) return this.#vmap(value);
     if (this.#skips(">=")) return typeof value?.[0] === "bigint" && value[0] >= numberOf(this.#next());
     const isNegated = this.#skips("!=");
@@ -250,6 +260,7 @@ const PLACES: Readonly<Record<string, readonly [string, number, number]>> = {
 function fieldOf(name: string, frame: Frame): Value | undefined {
   if (name === "iifname" || name === "oifname") return frame[name];
   if (name === "meta mark") return BigInt(frame.mark);
+  if (name === "meta priority") return BigInt(frame.priority);
   // Nothing here is in fragments.
   if (name === "frag frag-off") return undefined;
   const { bytes } = frame;
@@ -296,7 +307,16 @@ function isIn(value: Value | undefined, word: string): boolean {
   return numberOf(first) <= value && value <= numberOf(last);
 }
 
+/** A number as long as a device's name can be is one. */
+function nameIn(value: Value): Value {
+  if (typeof value === "string" || value >> 64n === 0n) return value;
+  return Buffer.from(value.toString(16).padStart(32, "0"), "hex").toString().replaceAll("\0", "");
+}
+
 function numberOf(word: string): bigint {
+  // As traffic control writes them: both in hexadecimal digits.
+  const [, major, minor] = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(word) ?? [];
+  if (major !== undefined) return BigInt(`0x${major}${(minor ?? "").padStart(4, "0")}`);
   if (/^(0x[0-9a-f]+|\d+)$/.test(word)) return BigInt(word);
   if (/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(word)) return BigInt(`0x${word.replaceAll(":", "")}`);
   const ip =

@@ -14,6 +14,9 @@ type End = Spot | string;
 /** A bridge with a frame on it. */
 type OnBridge = { readonly here: Here; readonly ns: Ns; readonly bridge: string };
 
+/** Hooks are asked as they were before for what comes in, and for so many copies to tunnels; then as they are now. */
+export type Change = { readonly before: Here; readonly copies: number; readonly isBackwards: boolean };
+
 const HOPS = 8;
 
 /** Machines on one wire. Tables remember what packets put into them, for as long as it lives. */
@@ -36,14 +39,16 @@ export class Wire {
     return end.host === to.host && end.netns === to.netns ? undefined : `it arrives at ${end.netns} on ${end.host}`;
   }
 
-  /** Where a broadcast of the workload arrives, as often as it does. */
-  shout({ host, netns }: Spot, packet: Packet): readonly Spot[] {
+  /**
+   * Where a broadcast of the workload arrives, as often as it does. `change`: its host changes meanwhile.
+   */
+  shout({ host, netns }: Spot, packet: Packet, change?: Change): readonly Spot[] {
     const here = this.#host(host);
     const port = here.all("veth").find(({ peer }) => peer.ns === netns);
     if (port?.master === undefined || port.mtu === 0) return [];
     const frame = new Moving(packet, port.peer.mac, BROADCAST_MAC);
-    if (!comesIn(here, port.ns, port.name, frame)) return [];
-    return this.#flooded({ here, ns: port.ns, bridge: port.master }, frame);
+    if (!comesIn(change?.before ?? here, port.ns, port.name, frame)) return [];
+    return this.#flooded({ here, ns: port.ns, bridge: port.master }, frame, change);
   }
 
   #host(host: string): Here {
@@ -138,7 +143,7 @@ export class Wire {
   }
 
   /** To all ports of the bridge but the one it came from. */
-  #flooded({ here, ns, bridge }: OnBridge, frame: Moving): Spot[] {
+  #flooded({ here, ns, bridge }: OnBridge, frame: Moving, change?: Change): Spot[] {
     if (frame.hops++ > HOPS) return assert.fail("a broadcast goes round");
     const ports = here
       .all("veth")
@@ -151,11 +156,13 @@ export class Wire {
       .filter(
         (o) => o.ns === ns && o.master === bridge && o.name !== frame.from && !here.isApart(ns, frame.from, o.name),
       );
-    return [...local, ...tunnels.flatMap((tunnel) => this.#floodedBy(here, tunnel, frame.copy()))];
+    const asked = (i: number) => (change === undefined || i >= change.copies ? here : change.before);
+    if (change?.isBackwards === true) tunnels.reverse();
+    return [...local, ...tunnels.flatMap((tunnel, i) => this.#floodedBy({ here, tunnel }, frame.copy(), asked(i)))];
   }
 
-  #floodedBy(here: Here, tunnel: Tunnel, frame: Moving): Spot[] {
-    if (!goesOut(here, tunnel.ns, tunnel.name, frame)) return [];
+  #floodedBy({ here, tunnel }: { here: Here; tunnel: Tunnel }, frame: Moving, asked: Here): Spot[] {
+    if (!goesOut(asked, tunnel.ns, tunnel.name, frame)) return [];
     return here.ends(tunnel, FLOOD_MAC).flatMap((dst) => {
       const arrived = this.#across(here, tunnel, dst);
       if (typeof arrived === "string") return [];
@@ -181,7 +188,9 @@ function isTaken({ size }: Moving, { mtu }: { readonly mtu: number }): boolean {
 /** By a port of a bridge. */
 function comesIn(here: Here, ns: Ns, port: string, frame: Moving): boolean {
   frame.from = port;
-  return ["filter -300", "filter -200"].every((at) => here.table(ns).passes("prerouting", at, frame.at(port, "")));
+  return ["filter -310", "filter -300", "filter -200"].every((at) =>
+    here.table(ns).passes("prerouting", at, frame.at(port, "")),
+  );
 }
 
 /** By a port of a bridge, from another or from the namespace itself. */
@@ -189,6 +198,7 @@ function goesOut(here: Here, ns: Ns, port: string, frame: Moving): boolean {
   const table = here.table(ns);
   const hook = frame.from === "" ? "output" : "forward";
   return (
+    (hook === "forward" || table.passes(hook, "filter -310", frame.at("", port))) &&
     table.passes(hook, "filter 0", frame.at(frame.from, port)) &&
     ["filter -310", "filter 0"].every((at) => table.passes("postrouting", at, frame.at("", port)))
   );
