@@ -12,7 +12,10 @@ export type ClaimSettings = {
 
 export type Claims = { readonly iss: string; readonly sub: string; readonly [claim: string]: unknown };
 
-/** A Fault `forbidden` for a person who has no name, or none of the groups. */
+/** The primary group and as many others as the resource `user` can have. */
+const GROUPS_MAX = 257;
+
+/** A Fault `forbidden` for a person who has no name, none of the groups, or too many of them. */
 export function vouchedIn(claims: Claims, settings: ClaimSettings): Vouched {
   const { userClaim, groupsClaim, groups } = settings;
   const user = claims[userClaim];
@@ -21,10 +24,12 @@ export function vouchedIn(claims: Claims, settings: ClaimSettings): Vouched {
   const who = { issuer: claims.iss, subject: claims.sub, user: nameOf(user) };
   if (groups === undefined) return who;
   const theirs = textsIn(claims[groupsClaim]);
-  const ours = [...groups].filter(([name]) => theirs.has(name)).map(([, group]) => group);
+  const ours = [...new Set([...groups].filter(([name]) => theirs.has(name)).map(([, group]) => group))];
   if (ours.length === 0)
     throw refused("none of your groups at the provider has a group here", "--oidc-groups", user.slice(0, 80));
-  return { ...who, groups: [...new Set(ours)] };
+  if (ours.length > GROUPS_MAX)
+    throw refused(`you have ${ours.length} groups here, and a user has at most ${GROUPS_MAX}`, "--oidc-groups");
+  return { ...who, groups: ours };
 }
 
 /** What stands for @ here: `anna@example.com` cannot be a name, and `anna` would be that of anna@example.org, too. */

@@ -20,3 +20,12 @@ test("a name that two persons could have is refused", () => {
   for (const wrong of [undefined, "", 7, ["anna"]])
     assert.throws(() => named(wrong), { reason: "forbidden", message: /is missing/ });
 });
+
+test("a person has no more groups than a user that an administrator writes", () => {
+  const names = Array.from({ length: 258 }, (_, at) => `g${at}`);
+  const groups = new Map(names.map((name) => [name, name]));
+  const settings = { userClaim: "name", groupsClaim: "groups", groups };
+  const claims = { iss: "https://id.example", sub: "1", name: "anna" };
+  assert.equal(vouchedIn({ ...claims, groups: names.slice(1) }, settings).groups?.length, 257);
+  assert.throws(() => vouchedIn({ ...claims, groups: names }, settings), /258 groups here, and a user has at most 257/);
+});
