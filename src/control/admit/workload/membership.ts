@@ -1,9 +1,8 @@
 // Which workloads are in which networks. Hosts carry a membership out for every instance that they have.
-import type { MembershipClaim } from "../../../model/input.ts";
+import type { EndpointClaim, MembershipClaim } from "../../../model/input.ts";
 import { type Membership, membershipName } from "../../../model/resource.ts";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import type { EndpointClaim } from "../../../model/input.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get, residentsOf } from "../../state/view.ts";
 import { checkEnabled, existing } from "../context.ts";
